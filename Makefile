@@ -1,0 +1,46 @@
+# Each target sets up what it needs by itself. `make` alone explains them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-crash test check format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP, certified from the ERP's own log
+	@$(PY) run.py demo
+
+demo-crash: $(RUN_READY) ## the same, with the daemon killed five times in mid-surge
+	@$(PY) run.py demo --crash
+
+test: $(DEV_READY) ## every test
+	@$(PY) -m pytest tests
+
+check: $(DEV_READY) ## format, lint, strict types, import order of the rooms, tidiness
+	@$(PY) -m ruff format --check --quiet . && echo "format ok"
+	@$(PY) -m ruff check --quiet . && echo "lint ok"
+	@$(PY) -m mypy
+	@$(PY) -m pytest tests/unit/test_rooms.py tests/unit/test_tidy.py
+
+format: $(DEV_READY) ## put the code into shape
+	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+
+bench: $(RUN_READY) ## measure speed and memory beside references of the same run
+	@$(PY) -m tests.load.bench
+
+lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
+	@sh ops/lock.sh $(PY)
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) .tidegate .hypothesis .mypy_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN_READY): requirements.lock ops/bootstrap.sh
+	@sh ops/bootstrap.sh "$(PYTHON)" $(VENV) requirements.lock $@
+
+$(DEV_READY): requirements.lock tests/requirements.lock ops/bootstrap.sh
+	@sh ops/bootstrap.sh "$(PYTHON)" $(VENV) tests/requirements.lock $@
