@@ -1,0 +1,169 @@
+"""The ERP's own log: append-only JSON Lines, written line by line before anybody is answered.
+
+A line is written at arrival and one with the same `seq` at the end. A header opens every run of the
+process, so calls without an end line before a header ended with the process that served them.
+"""
+
+import fcntl
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from ops.sandbox.call import Call, Reply
+from ops.sandbox.limits import Profile
+
+FORMAT = "tidegate-erp-log/1"
+FILE_NAME = "erp-log.jsonl"
+
+
+class JournalError(RuntimeError):
+    """The log cannot be opened or read; the message says what to do."""
+
+
+class End(msgspec.Struct):
+    """The end line of a call. Times are monotonic nanoseconds."""
+
+    seq: int
+    op: str
+    arrived_ns: int
+    ended_ns: int
+    method: str
+    path: str
+    key: str | None
+    reference: str | None
+    account: str | None
+    source_document: str | None
+    amount: str | None
+    currency: str | None
+    status: int | None
+    verdict: str
+    code: str | None
+    document: str | None
+    answer: str
+    concurrent: int
+    fault: str | msgspec.UnsetType
+
+
+class Past(msgspec.Struct):
+    """What earlier processes logged: the last `seq`, arrivals, and (arrived, ended) pairs in nanoseconds."""
+
+    last_seq: int = 0
+    arrivals: list[int] = []
+    ends: list[tuple[int, int]] = []
+
+
+class _Line(msgspec.Struct):
+    seq: int | None = None
+    arrived_ns: int = 0
+    ended_ns: int | None = None
+
+
+class Journal:
+    """The single writer of the log file of one data directory."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the log and take it for this process alone.
+
+        Raises JournalError when another process has it or an earlier line is not readable.
+        """
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._encoder = msgspec.json.Encoder()
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.past = self._read_past()
+        except BlockingIOError:
+            os.close(self._fd)
+            raise JournalError(f"{path}: in use by another sandbox ERP; give each its own --data") from None
+        except msgspec.DecodeError as error:
+            os.close(self._fd)
+            advice = "move it away or use another --data"
+            raise JournalError(f"{path}: not an ERP log ({error}); {advice}") from error
+
+    def header(self, profile: Profile, now_ns: int, wall: datetime) -> None:
+        """Write the line that opens a run: profile, limits, and the wall time at monotonic zero."""
+        zero = (wall - timedelta(microseconds=now_ns // 1_000)).astimezone(UTC)
+        self._write(
+            {
+                "log": FORMAT,
+                "profile": profile.profile,
+                "limits": profile.limits,
+                "clock": "monotonic_ns",
+                "wall_at_zero": f"{zero:%Y-%m-%dT%H:%M:%S.%f}Z",
+                "started_ns": now_ns,
+            }
+        )
+
+    def arrived(self, call: Call) -> None:
+        """Write the arrival line of a call."""
+        line = f'{{"seq":{call.seq},"op":"{call.op}","arrived_ns":{call.arrived_ns},"event":"arrived"}}\n'
+        self._append(line.encode())
+
+    def ended(self, call: Call, reply: Reply, ended_ns: int) -> None:
+        """Write the end line of a call."""
+        self._write(
+            End(
+                seq=call.seq,
+                op=call.op,
+                arrived_ns=call.arrived_ns,
+                ended_ns=ended_ns,
+                method=call.method,
+                path=call.path,
+                key=call.key,
+                reference=call.reference,
+                account=call.text("account_id"),
+                source_document=call.text("source_document"),
+                amount=call.text("amount"),
+                currency=call.text("currency"),
+                status=reply.status,
+                verdict=reply.verdict,
+                code=reply.code,
+                document=reply.document,
+                answer=reply.answer,
+                concurrent=call.concurrent,
+                fault=call.fault,
+            )
+        )
+
+    def close(self) -> None:
+        """Close the file and give it free."""
+        os.close(self._fd)
+
+    def _write(self, line: object) -> None:
+        self._append(self._encoder.encode(line) + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except OSError as error:
+            # A log with holes is a false witness: better no ERP than one that nobody can believe.
+            sys.stderr.write(f"{self.path}: cannot be written ({error}); the sandbox ERP ends\n")
+            os._exit(os.EX_IOERR)
+
+    def _read_past(self) -> Past:
+        past = Past()
+        decoder = msgspec.json.Decoder(_Line)
+        whole = 0
+        with open(self.path, "rb") as lines:
+            for text in lines:
+                if not text.endswith(b"\n"):
+                    break
+                whole += len(text)
+                _remember(past, decoder.decode(text))
+        # A torn last line (the machine died, the disk was full) would spoil the line that follows it.
+        os.ftruncate(self._fd, whole)
+        return past
+
+
+def _remember(past: Past, line: _Line) -> None:
+    if line.seq is None:
+        return
+    past.last_seq = max(past.last_seq, line.seq)
+    if line.ended_ns is None:
+        past.arrivals.append(line.arrived_ns)
+    else:
+        past.ends.append((line.arrived_ns, line.ended_ns))
