@@ -1,0 +1,143 @@
+"""The whole statement from the two files: read, scan, compare, judge, seal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ops.certificate.accepted import AcceptedList, read_accepted
+from ops.certificate.erplog import ErpLog, read_log
+from ops.certificate.findings import Timeline, find, seconds_of
+from ops.certificate.limits import UNLIMITED, check_limit, profile_limits, tracks_of
+from ops.certificate.model import (
+    CallCounts,
+    Certificate,
+    Check,
+    Limit,
+    LimitFinding,
+    Sources,
+    WrongUse,
+)
+from ops.certificate.money import Books, check, duplicate_checks, loss_checks
+from ops.certificate.order import inversions, lane_waits
+from ops.certificate.seal import seal
+
+CERTIFICATE_FORMAT = "tidegate-certificate/1"
+LOOKUP_OPS = ("find", "limits")
+
+
+def certify(
+    log_path: Path,
+    accepted_path: Path | None = None,
+    *,
+    limits: Sequence[Limit] | None = None,
+    profile: str | None = None,
+    allow_pending: bool = False,
+) -> Certificate:
+    """Read an ERP's log and state what it experienced.
+
+    accepted_path: what clients were told; without it losses, order and waits are not examined.
+    limits, profile: held instead of the limits in the log's headers (`limits` wins).
+    allow_pending: an outcome still pending does not fail the certificate (a run in progress).
+
+    Raises Unreadable (file, line, what was expected), WrongUse (no limits, a limit that says nothing)
+    and OSError. Deterministic: same bytes and arguments, same certificate.
+    """
+    log = read_log(log_path)
+    accepted = read_accepted(accepted_path) if accepted_path is not None else None
+    held = list(limits or (profile_limits(profile) if profile else ()))
+    changes = [(-1, held)] if held else log.limit_changes
+    timeline = Timeline(log)
+    findings = [find(timeline, track) for track in tracks_of(_checked(changes))]
+    findings = [one for one in findings if one.limit != UNLIMITED]
+    documents = log.documents()
+    books = Books(accepted.rows, documents) if accepted is not None else None
+    checks = [
+        *duplicate_checks(documents),
+        *loss_checks(books, allow_pending),
+        check("order", "per account and lane, effects in sequence", inversions(books) if books else None),
+    ]
+    reasons = _reasons(log, findings, checks)
+    span = (min(timeline.arrivals), max(timeline.ends)) if len(log) else None
+    return seal(
+        Certificate(
+            format=CERTIFICATE_FORMAT,
+            verdict="FAIL" if reasons else "PASS",
+            reasons=reasons,
+            notes=_notes(log, accepted, allow_pending),
+            profile=profile or log.profile,
+            sources=_sources(log, accepted),
+            first_at=timeline.at(span[0]) if span else None,
+            last_at=timeline.at(span[1]) if span else None,
+            seconds=seconds_of(span[1] - span[0]) if span else 0,
+            calls=_counts(log),
+            documents=len(documents),
+            limits=findings,
+            checks=checks,
+            waits=lane_waits(books) if books else [],
+        )
+    )
+
+
+def _checked(changes: Sequence[tuple[int, Sequence[Limit]]]) -> Sequence[tuple[int, Sequence[Limit]]]:
+    named = [check_limit(limit) for _, limits in changes for limit in limits]
+    if not named:
+        raise WrongUse("the log's header names no limit; give --profile, or --limit '10/1s' and the like")
+    return changes
+
+
+def _reasons(log: ErpLog, findings: list[LimitFinding], checks: list[Check]) -> list[str]:
+    reasons = ["the log holds no call, so it proves nothing"] if not len(log) else []
+    reasons += [_over(finding) for finding in findings if finding.over]
+    reasons += [_broken(one) for one in checks if one.holds is False]
+    return reasons
+
+
+def _over(finding: LimitFinding) -> str:
+    where = f", from {finding.where.start_at or finding.where.start_ns}" if finding.where else ""
+    instants = "instants" if finding.kind == "concurrent" else "windows"
+    return f"{finding.name}: {finding.worst:g} at worst{where}; {finding.violations} {instants} over"
+
+
+def _broken(broken: Check) -> str:
+    first = broken.examples[0]
+    return f"{broken.promise}: broken {broken.count}x, first {first.key or '(no key)'}: {first.detail}"
+
+
+def _notes(log: ErpLog, accepted: AcceptedList | None, allow_pending: bool) -> list[str]:
+    notes = []
+    if accepted is None:
+        notes.append("no accepted list: losses, order and waits were not examined")
+    elif allow_pending and (open_ := sum(row.outcome == "pending" for row in accepted.rows)):
+        notes.append(f"{open_} messages were still pending and were allowed to be")
+    if log.unfinished:
+        notes.append(f"{len(log.unfinished)} calls have no end in the log: each counts until the ERP stopped")
+    if lifted := [limits for _, limits in log.limit_changes[1:] if limits != log.limit_changes[0][1]]:
+        notes.append(f"the ERP changed its limits {len(lifted)}x; windows across a change have the larger")
+    return notes
+
+
+def _counts(log: ErpLog) -> CallCounts:
+    by_op = {name: log.ops.count(code) for code, name in enumerate(log.op_names)}
+    posts = by_op.get("post", 0)
+    lookups = sum(by_op.get(op, 0) for op in LOOKUP_OPS)
+    return CallCounts(
+        total=len(log),
+        posts=posts,
+        lookups=lookups,
+        other=len(log) - posts - lookups,
+        refused_429=log.refused_codes.total(),
+        refused_codes=dict(sorted(log.refused_codes.items())),
+        unfinished=len(log.unfinished),
+        unanswered=log.unanswered,
+    )
+
+
+def _sources(log: ErpLog, accepted: AcceptedList | None) -> Sources:
+    return Sources(
+        log_sha256=log.sha256,
+        log_bytes=log.bytes,
+        log_lines=log.line_count,
+        restarts=log.restarts,
+        accepted_sha256=accepted.sha256 if accepted else None,
+        accepted_bytes=accepted.bytes if accepted else None,
+        accepted_messages=len(accepted.rows) if accepted else None,
+    )

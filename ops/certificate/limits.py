@@ -1,0 +1,117 @@
+"""The limits a log is held against: from its headers, a published profile, or the command line."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from ops.certificate.model import Limit, LimitKind, WrongUse
+
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "day": 86400}
+_WINDOW = re.compile(r"^(\d+)\s*(exec(?:ution-seconds)?\s*)?/\s*(\d+)?\s*(ms|s|min|m|h|day|d)$")
+_CONCURRENT = re.compile(r"^(\d+)\s*concurrent$")
+UNLIMITED = float("inf")
+
+# The sandbox ERP's profiles, by the same names. Published numbers move, so a log's own header is preferred.
+PROFILES: dict[str, tuple[Limit, ...]] = {
+    "demo": (Limit("rate", 20, 1), Limit("concurrent", 5)),
+    "small": (Limit("rate", 10, 1), Limit("concurrent", 5)),
+    "business-central": (Limit("rate", 6000, 300), Limit("concurrent", 5)),
+    "netsuite": (Limit("concurrent", 15),),
+    "xero": (Limit("rate", 60, 60), Limit("rate", 5000, 86400), Limit("concurrent", 5)),
+    "dataverse": (Limit("rate", 6000, 300), Limit("execution", 1200, 300), Limit("concurrent", 52)),
+}
+
+
+class LimitTrack:
+    """One limit over time: what was allowed from which instant on (a log may carry several headers)."""
+
+    def __init__(self, kind: LimitKind, seconds: int | float | None) -> None:
+        self.kind = kind
+        self.seconds = seconds
+        self.window_ns = Limit(kind, 0, seconds).window_ns
+        self._from_ns: list[int] = []
+        self._limits: list[int | float] = []
+
+    def change(self, from_ns: int, limit: int | float) -> None:
+        """From `from_ns` on, `limit` is in force. Instants must not go backwards."""
+        if not self._limits or self._limits[-1] != limit:
+            self._from_ns.append(from_ns)
+            self._limits.append(limit)
+
+    @property
+    def constant(self) -> int | float | None:
+        """The limit if it never changed."""
+        return self._limits[0] if len(self._limits) == 1 else None
+
+    @property
+    def current(self) -> int | float:
+        return self._limits[-1]
+
+    def allowed(self, start_ns: int, end_ns: int) -> int | float:
+        """The highest limit in force at any instant of [start_ns, end_ns].
+
+        A window that straddles a change is judged by the more generous side: the calls before the
+        change were lawful when they were made. Windows wholly inside a regime get no such grace.
+        """
+        first = max(bisect_right(self._from_ns, start_ns) - 1, 0)
+        last = max(bisect_right(self._from_ns, end_ns), first + 1)
+        return max(self._limits[first:last])
+
+
+def tracks_of(changes: Sequence[tuple[int, Sequence[Limit]]]) -> list[LimitTrack]:
+    """Turn whole sets of limits, each with the instant from which it holds, into one track per limit.
+
+    A limit that a later set does not name is lifted from then on.
+    """
+    tracks: dict[tuple[LimitKind, int | float | None], LimitTrack] = {}
+    for from_ns, limits in changes:
+        named = {(limit.kind, limit.seconds): limit.limit for limit in limits}
+        for key in named.keys() - tracks.keys():
+            tracks[key] = LimitTrack(*key)
+            if from_ns != changes[0][0]:
+                tracks[key].change(changes[0][0], UNLIMITED)
+        for key, track in tracks.items():
+            track.change(from_ns, named.get(key, UNLIMITED))
+    return sorted(tracks.values(), key=lambda track: (track.kind, track.seconds or 0))
+
+
+def parse_limit(text: str) -> Limit:
+    """Read `10/1s`, `60/min`, `5000/24h`, `5 concurrent` or `1200 exec/300s`.
+
+    Raises WrongUse for anything else, with the forms that are understood.
+    """
+    plain = text.strip().lower()
+    if found := _CONCURRENT.match(plain):
+        return check_limit(Limit("concurrent", int(found[1])))
+    if found := _WINDOW.match(plain):
+        seconds = int(found[3] or 1) * _UNIT_SECONDS[found[4]]
+        return check_limit(Limit("execution" if found[2] else "rate", int(found[1]), seconds))
+    raise WrongUse(
+        f"limit {text!r} is not understood; write a rate as '10/1s' or '60/min', slots as '5 concurrent', "
+        "execution time as '1200 exec/300s'"
+    )
+
+
+def profile_limits(name: str) -> tuple[Limit, ...]:
+    """The published limits of a profile. Raises WrongUse for an unknown name."""
+    if name not in PROFILES:
+        raise WrongUse(f"profile {name!r} is not known here; known are {', '.join(PROFILES)}; or use --limit")
+    return PROFILES[name]
+
+
+def check_limit(limit: Limit) -> Limit:
+    """The limit itself, if it can be examined. Raises WrongUse when it says nothing or contradicts itself."""
+    if limit.limit < 1:
+        raise WrongUse(f"a limit of {limit.limit} admits no call; expected 1 or more")
+    expected = "none" if limit.kind == "concurrent" else "above 0"
+    if (limit.kind == "concurrent") != (limit.seconds is None) or (limit.seconds is not None and limit.seconds <= 0):
+        raise WrongUse(f"a {limit.kind} limit with seconds={limit.seconds}: expected {expected}")
+    return limit
+
+
+def describe(kind: LimitKind, limit: int | float, seconds: int | float | None) -> str:
+    """The limit in words, as tables and reasons name it."""
+    if kind == "concurrent":
+        return f"{limit:g} calls at the same time"
+    what = "calls" if kind == "rate" else "execution seconds"
+    return f"{limit:g} {what} in any {seconds:g} s"

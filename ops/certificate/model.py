@@ -1,0 +1,149 @@
+"""What a certificate says. Instants are integer nanoseconds of the ERP's monotonic clock (`_ns`);
+their wall time (`_at`, RFC 3339 UTC) comes from the log header and is for people only."""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+LimitKind = Literal["rate", "concurrent", "execution"]
+NANOSECONDS_PER_SECOND = 1_000_000_000
+
+
+class WrongUse(ValueError):
+    """The certifier was asked for something it cannot do: bad option, no limit to examine."""
+
+
+class Unreadable(ValueError):
+    """A file is not what it should be. Says the file, the line and what was expected."""
+
+    def __init__(self, name: str, line: int, expected: str) -> None:
+        super().__init__(f"{name}, line {line}: {expected}")
+        self.line = line
+        self.expected = expected
+
+
+class Limit(Struct, frozen=True, omit_defaults=True):
+    """A promise to the ERP.
+
+    rate: at most `limit` calls arrive in any half-open window of `seconds`.
+    concurrent: at most `limit` calls are in progress at any instant.
+    execution: the ERP spends at most `limit` execution seconds inside any window of `seconds`.
+    """
+
+    kind: LimitKind
+    limit: int | float
+    seconds: int | float | None = None
+
+    @property
+    def window_ns(self) -> int:
+        return round((self.seconds or 0) * NANOSECONDS_PER_SECOND)
+
+
+class CallRef(Struct, frozen=True):
+    """One call of the log, so that a reader can find it: its line is the one that first names it."""
+
+    seq: int
+    line: int
+    op: str
+    arrived_ns: int
+    ended_ns: int | None
+
+
+class Place(Struct, frozen=True):
+    """Where the worst case is, with the first calls in it (`calls_total` of them in all)."""
+
+    start_ns: int
+    start_at: str | None
+    calls_total: int
+    calls: list[CallRef]
+
+
+class LimitFinding(Struct, frozen=True):
+    """The worst case found for one limit over every window. `margin` < 0 means over the limit.
+
+    worst: calls (rate, concurrent) or seconds (execution). violations: windows, or arrivals for
+    concurrency, that broke it. used_percent: of what the limit allowed between first and last post.
+    """
+
+    name: str
+    kind: LimitKind
+    seconds: int | float | None
+    limit: int | float
+    worst: int | float
+    margin: int | float
+    over: bool
+    violations: int
+    where: Place | None
+    used_percent: float | None
+
+
+class Example(Struct, frozen=True):
+    """One thing that broke a check: the business key and a sentence."""
+
+    key: str
+    detail: str
+
+
+class Check(Struct, frozen=True):
+    """One promise about money or order. `holds` is None when there was nothing to examine it with."""
+
+    name: str
+    promise: str
+    holds: bool | None
+    count: int
+    examples: list[Example]
+
+
+class LaneWait(Struct, frozen=True):
+    """Seconds from acceptance to the arrival of the creating call at the ERP; nearest-rank quantiles."""
+
+    lane: str
+    count: int
+    p50_seconds: float
+    p99_seconds: float
+    max_seconds: float
+
+
+class CallCounts(Struct, frozen=True):
+    """What arrived. `unfinished` have no end in the log; `unanswered` ended, their answers were lost."""
+
+    total: int
+    posts: int
+    lookups: int
+    other: int
+    refused_429: int
+    refused_codes: dict[str, int]
+    unfinished: int
+    unanswered: int
+
+
+class Sources(Struct, frozen=True):
+    """The bytes that were read, by SHA-256 (hex)."""
+
+    log_sha256: str
+    log_bytes: int
+    log_lines: int
+    restarts: int
+    accepted_sha256: str | None
+    accepted_bytes: int | None
+    accepted_messages: int | None
+
+
+class Certificate(Struct, frozen=True):
+    """The whole statement. Holds no time of its making: the same bytes give the same certificate."""
+
+    format: str
+    verdict: Literal["PASS", "FAIL"]
+    reasons: list[str]
+    notes: list[str]
+    profile: str | None
+    sources: Sources
+    first_at: str | None
+    last_at: str | None
+    seconds: float
+    calls: CallCounts
+    documents: int
+    limits: list[LimitFinding]
+    checks: list[Check]
+    waits: list[LaneWait]
+    sha256: str = field(default="")

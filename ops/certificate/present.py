@@ -1,0 +1,118 @@
+"""The certificate on a terminal: a table with rich where it is installed, plain columns where it is not."""
+
+from collections.abc import Iterator
+from typing import TextIO
+
+from ops.certificate.model import Certificate, Check, LimitFinding, Place
+
+try:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+except ModuleNotFoundError:  # pragma: no cover - the plain form is tested by itself
+    HAS_RICH = False
+else:
+    HAS_RICH = True
+
+WIDTH_OF_A_FILE = 120
+COLUMNS = ("promise", "held to", "worst case", "margin", "verdict")
+Row = tuple[str, str, str, str, str]
+
+
+def show(certificate: Certificate, out: TextIO) -> None:
+    """Write the table, the waits and the one-line verdict with its reasons."""
+    if HAS_RICH:
+        _rich(certificate, out)
+    else:
+        out.writelines(f"{line}\n" for line in plain_lines(certificate))
+
+
+def verdict_line(certificate: Certificate) -> str:
+    """`CERTIFICATE: PASS`, or `CERTIFICATE: FAIL: ` and the first reason."""
+    if certificate.verdict == "PASS":
+        return "CERTIFICATE: PASS"
+    more = f" (and {len(certificate.reasons) - 1} more)" if len(certificate.reasons) > 1 else ""
+    return f"CERTIFICATE: FAIL: {certificate.reasons[0]}{more}"
+
+
+def table_rows(certificate: Certificate) -> list[Row]:
+    """One row per limit, then one per promise about money and order."""
+    return [_limit_row(one) for one in certificate.limits] + [_check_row(one) for one in certificate.checks]
+
+
+def plain_lines(certificate: Certificate) -> Iterator[str]:
+    """The certificate as columns of plain text."""
+    rows = [COLUMNS, *table_rows(certificate)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from _tail(certificate)
+
+
+def _limit_row(finding: LimitFinding) -> Row:
+    used = f", {finding.used_percent:g}% used" if finding.used_percent is not None else ""
+    start = f" at {_clock(finding.where)}" if finding.where else ""
+    return (
+        finding.name,
+        f"{finding.limit:g}{used}",
+        f"{finding.worst:g}{start}",
+        f"{finding.margin:g}",
+        f"OVER {finding.violations}x" if finding.over else "holds",
+    )
+
+
+def _clock(place: Place) -> str:
+    """Time of day is enough for a table; the reasons and the JSON have the whole instant."""
+    return place.start_at.partition("T")[2].rstrip("Z") if place.start_at else str(place.start_ns)
+
+
+def _check_row(check: Check) -> Row:
+    if check.holds is None:
+        return (check.promise, "", "", "", "not examined")
+    return (check.promise, "", f"{check.count} broken", "", "holds" if check.holds else "BROKEN")
+
+
+def _tail(certificate: Certificate) -> Iterator[str]:
+    calls = certificate.calls
+    yield ""
+    yield (
+        f"{calls.total} calls in {certificate.seconds:g} s ({calls.posts} posts, {calls.lookups} look-ups, "
+        f"{calls.other} other), {certificate.documents} documents, "
+        f"{calls.refused_429} refused by the ERP (429), "
+        f"{calls.unfinished} without an end, {certificate.sources.restarts} restarts of the ERP"
+    )
+    for wait in certificate.waits:
+        yield (
+            f"lane {wait.lane}: {wait.count} waited, p50 {wait.p50_seconds:.3f} s, "
+            f"p99 {wait.p99_seconds:.3f} s, max {wait.max_seconds:.3f} s"
+        )
+    yield from (f"note: {note}" for note in certificate.notes)
+    yield f"log sha256 {certificate.sources.log_sha256}"
+    if certificate.sources.accepted_sha256:
+        yield f"accepted sha256 {certificate.sources.accepted_sha256}"
+    yield f"certificate sha256 {certificate.sha256}"
+    yield verdict_line(certificate)
+    yield from (f"  - {reason}" for reason in certificate.reasons)
+
+
+def _rich(certificate: Certificate, out: TextIO) -> None:
+    width = None if out.isatty() else WIDTH_OF_A_FILE
+    console = Console(file=out, width=width, soft_wrap=not out.isatty(), highlight=False)
+    table = Table(title=f"Surge certificate, profile {certificate.profile or 'unnamed'}", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column == "margin" else "left", overflow="fold")
+    for row in table_rows(certificate):
+        table.add_row(*row[:-1], Text(row[-1], style=_style(row[-1])))
+    console.print(table)
+    for line in _tail(certificate):
+        console.print(Text(line, style=_line_style(line)))
+
+
+def _line_style(line: str) -> str:
+    if not line.startswith("CERTIFICATE:"):
+        return ""
+    return "bold green" if line == "CERTIFICATE: PASS" else "bold red"
+
+
+def _style(verdict: str) -> str:
+    return {"holds": "green", "not examined": "dim"}.get(verdict, "bold red")
