@@ -1,0 +1,99 @@
+"""Accepting: from a checked envelope to the rows that make it ours, in the right queue, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from broker.port import Broker, Outgoing
+from broker.store.rows import Accept, MessageRow
+from contracts.contract import Contract
+from contracts.envelope import Envelope, encode_envelope
+from contracts.errors import ContractError
+from contracts.fingerprint import fingerprint
+from contracts.registry import Registry
+from policies.partitions import partition_of, queue_name
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A message that was decoded and checked, with its contract and its data."""
+
+    envelope: Envelope
+    contract: Contract
+    data: Any
+
+
+class Acceptor:
+    """Knows which domain handles a type, and how traffic is spread over partitions."""
+
+    def __init__(self, broker: Broker, registry: Registry, routes: Mapping[str, str], partitions: int) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._routes = routes
+        self._partitions = partitions
+
+    @property
+    def accepted_types(self) -> list[str]:
+        """Message types that some domain handles."""
+        return sorted(self._routes)
+
+    def read(self, envelope: Envelope) -> Arrival:
+        """Check type, version and data.
+
+        Raises:
+            ContractError: what is wrong, with a JSON pointer.
+        """
+        contract = self._registry.resolve(envelope.type, envelope.dataschema)
+        if envelope.type not in self._routes:
+            raise ContractError(
+                "contract.not_accepted",
+                f'"{envelope.type}" is known, but nothing here takes it. Send one of {", ".join(self.accepted_types)}.',
+                "/type",
+                known=self.accepted_types,
+            )
+        return Arrival(envelope, contract, self._registry.decode_data(envelope))
+
+    def prepare(self, arrival: Arrival, at: int) -> Accept:
+        """The rows of an accepted message. `at` is in microseconds since the epoch."""
+        envelope, contract, data = arrival.envelope, arrival.contract, arrival.data
+        lane = contract.lane_of(envelope, data)
+        partition_key = envelope.partitionkey or contract.partition_key(data)
+        partition = partition_of(f"{envelope.tenant}/{partition_key}", self._partitions)
+        queue = queue_name(self._routes[envelope.type], lane, partition)
+        dedupe = dedupe_key(envelope.tenant, envelope.source, envelope.id)
+        known = msgspec.structs.replace(
+            envelope,
+            lane=lane,
+            partitionkey=partition_key,
+            correlationid=envelope.correlationid or envelope.id,
+            dataschema=contract.dataschema,
+        )
+        row = MessageRow(
+            dedupe=dedupe,
+            idempotency=_idempotency(envelope),
+            fingerprint=fingerprint(bytes(envelope.data), envelope.type),
+            source=envelope.source,
+            id=envelope.id,
+            type=envelope.type,
+            tenant=envelope.tenant,
+            key=contract.business_key(data),
+            partition_key=partition_key,
+            queue=queue,
+            lane=lane,
+            correlation_id=known.correlationid or envelope.id,
+            causation_id=envelope.causationid,
+            accepted_at=at,
+        )
+        return Accept(row, self._broker.outbox([Outgoing(dedupe, encode_envelope(known), queue)]))
+
+
+def dedupe_key(tenant: str, source: str, id: str) -> str:
+    """The identity of a message among all: CloudEvents says that source and id name an event, here within a tenant."""
+    return blake2b(f"{tenant}\x1f{source}\x1f{id}".encode(), digest_size=16).hexdigest()
+
+
+def _idempotency(envelope: Envelope) -> str | None:
+    return f"{envelope.tenant}\x1f{envelope.type}\x1f{envelope.idempotencykey}" if envelope.idempotencykey else None

@@ -1,0 +1,155 @@
+"""Consuming one queue on a channel of its own: deliveries are laid in a line, acknowledgements are single writes.
+
+A channel for each queue, because an acknowledgement of "everything up to here" counts over a channel: with several
+queues on one, an unsettled bulk message would hold back the settlement of urgent ones behind it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from struct import unpack_from
+
+from broker.port import Delivery
+from broker.rabbitmq import wire
+from broker.rabbitmq.link import Channel, Link
+
+
+class Inlet:
+    """A consumer of one queue. `generation` marks its deliveries, so that those of a dead channel are recognised."""
+
+    def __init__(self, link: Link, channel: Channel, queue: str, generation: int, wake: Callable[[], None]) -> None:
+        self._link = link
+        self._channel = channel
+        self._wake = wake
+        self.queue = queue
+        self.generation = generation
+        self.ready: deque[Delivery] = deque()
+        self._unsettled: dict[int, None] = {}
+        """Tags that the broker waits for, in the order in which they came; those in `ready` included."""
+        self._consumer = f"tidegate-{generation}"
+        self._consuming = False
+        self._restarts = 0
+        self.lost: str | None = None
+        self._method: tuple[int, bool, bool] = (0, False, False)
+        self._headers: dict[str, str] = {}
+        self._message_id = ""
+        self._body: list[bytes] = []
+        self._missing = 0
+        link.attach(channel.number, self)
+        channel.on_close(self.fail)
+        link.on_lost(self.fail)
+
+    @property
+    def handed_out(self) -> int:
+        """Deliveries that a receiver has and has not settled."""
+        return len(self._unsettled) - len(self.ready)
+
+    @property
+    def consuming(self) -> bool:
+        """Whether we asked for messages and nobody has ended that."""
+        return self._consuming and self.lost is None
+
+    async def start(self, prefetch: int) -> None:
+        """Begin to consume. Raises Missing, BrokerLost, BrokerRefused."""
+        self._restarts += 1
+        self._consumer = f"tidegate-{self.generation}-{self._restarts}"
+        self._consuming = True  # before the call: deliveries may come before its answer
+        await self._channel.consume(self.queue, self._consumer, prefetch)
+
+    async def halt(self) -> None:
+        """Consume no more, and return what nobody has been handed; what is handed out can still be settled."""
+        if self._consuming:
+            self._consuming = False
+            await self._channel.cancel(self._consumer)
+        tags = [delivery.tag for delivery in self.ready]
+        self.ready.clear()
+        self.give_back(tags)
+
+    async def close(self) -> None:
+        """End the channel: everything unsettled returns to the queue."""
+        self.fail("closed by us")
+        await self._channel.close()
+
+    def fail(self, reason: str) -> None:
+        """The consumer is gone; what it had has been given to somebody else. Idempotent."""
+        if self.lost is None:
+            self.lost = reason
+            self.ready.clear()
+            self._unsettled.clear()
+            self._wake()
+
+    # settling ------------------------------------------------------------------------------------------------
+
+    def acknowledge(self, tags: Sequence[int]) -> None:
+        """Settle: one frame for everything up to the first unsettled delivery, one each for those beyond."""
+        unsettled = self._unsettled
+        mine = [tag for tag in tags if tag in unsettled]
+        if not mine:
+            return
+        for tag in mine:
+            del unsettled[tag]
+        first_open = next(iter(unsettled), None)
+        number = self._channel.number
+        if first_open is None:
+            self._link.write(wire.acknowledge(number, max(mine), True))
+            return
+        below = [tag for tag in mine if tag < first_open]
+        frames = [wire.acknowledge(number, tag, False) for tag in mine if tag > first_open]
+        if below:
+            frames.append(wire.acknowledge(number, max(below), True))
+        self._link.write(b"".join(frames))
+
+    def give_back(self, tags: Sequence[int]) -> None:
+        """Return to the queue, in order."""
+        mine = sorted(tag for tag in tags if tag in self._unsettled)
+        for tag in mine:
+            del self._unsettled[tag]
+        self._link.write(b"".join(wire.give_back(self._channel.number, tag) for tag in mine))
+
+    # arriving ------------------------------------------------------------------------------------------------
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Put a delivery together from its frames."""
+        if kind == wire.METHOD:
+            method = int.from_bytes(data[start : start + 4], "big")
+            if method == wire.DELIVER:
+                at = start + 5 + data[start + 4]  # behind the consumer tag
+                tag, again = unpack_from(">QB", data, at)
+                self._method = tag, bool(again & 1), data[at + 9] == 0
+                return True
+            if method == wire.CANCEL:
+                self.fail(f"the broker ended our consumer of {self.queue}: the queue was deleted or has moved")
+            return False
+        if kind == wire.HEADER:
+            self._missing = unpack_from(">Q", data, start + 4)[0]
+            self._headers = {}
+            self._message_id = wire.properties(data, start + 12, self._headers)
+            if not self._missing:
+                self._complete(b"")
+            return True
+        if kind == wire.BODY:
+            part = data[start:end]
+            self._missing -= len(part)
+            if self._missing > 0:
+                self._body.append(part)
+            elif self._body:
+                self._body.append(part)
+                self._complete(b"".join(self._body))
+                self._body = []
+            else:
+                self._complete(part)
+            return True
+        return False
+
+    def _complete(self, body: bytes) -> None:
+        if self.lost is not None:
+            return
+        tag, again, direct = self._method
+        headers = self._headers
+        message_id = headers.pop(wire.ID_HEADER, None) or self._message_id
+        if not direct:
+            headers.pop(wire.ITEM_HEADER, None)  # only what we sent to the queue ourselves names a row of our store
+        self._unsettled[tag] = None
+        self.ready.append(Delivery(self.queue, tag, message_id, body, headers, again, self.generation))
+        self._wake()

@@ -1,0 +1,98 @@
+"""The shape of what we declare: every argument that decides whether a message survives is said, none is left to a
+default that differs between brokers.
+
+Every queue is a quorum queue (a confirm means a disk, performance table in docs) that dead-letters at least once.
+That needs three things together, else RabbitMQ silently falls back to at most once: the strategy, overflow
+`reject-publish`, and an exchange that can be reached.
+Source: rabbitmq.com/docs/quorum-queues, "Activating at-least-once dead-lettering".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from broker.port import Queue, Topology, TopologyConflict
+from broker.rabbitmq.link import Channel, Different, Link, Missing
+from broker.rabbitmq.settings import RabbitMQSettings
+
+DEAD = "tidegate.dead"
+"""Exchange (direct, by queue name) and queue of messages that were delivered too often."""
+UNROUTABLE = "tidegate.unroutable"
+"""Exchange (fanout) and queue of what was published to an exchange and matched no queue."""
+
+BeforeCreate = Callable[[Sequence[str]], Awaitable[None]]
+
+
+def queue_arguments(queue: Queue, settings: RabbitMQSettings) -> dict[str, Any]:
+    """Arguments of one of the topology's queues."""
+    arguments: dict[str, Any] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": settings.delivery_limit,
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-routing-key": queue.name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    if queue.single_active:
+        arguments["x-single-active-consumer"] = True
+    return arguments
+
+
+_KEPT = {"x-queue-type": "quorum"}
+
+
+async def missing_queues(link: Link, names: Sequence[str]) -> list[str]:
+    """Which of these queues the broker does not have. Raises BrokerLost, BrokerRefused."""
+    missing = []
+    left = list(names)
+    while left:
+        async with link.brief_channel() as channel:  # a queue that is missing costs the channel
+            try:
+                while left:
+                    await channel.look(left[0])
+                    left.pop(0)
+            except Missing:
+                missing.append(left.pop(0))
+    return missing
+
+
+async def declare(link: Link, topology: Topology, settings: RabbitMQSettings, before_create: BeforeCreate) -> list[str]:
+    """Create what is missing, verify the rest; returns the queues that were missing.
+
+    `before_create` is awaited with them before they exist: whoever remembers what was published to them can forget
+    it first, so a crash in between republishes instead of losing.
+
+    Raises:
+        TopologyConflict: something exists with other arguments; with the broker's own words on the difference.
+        BrokerLost, BrokerRefused: see `translated`.
+    """
+    missing = await missing_queues(link, [queue.name for queue in topology.queues])
+    if missing:
+        await before_create(missing)
+    try:
+        async with link.brief_channel() as channel:
+            await _exchanges(channel, topology)
+            for queue in topology.queues:
+                await channel.queue(queue.name, queue_arguments(queue, settings))
+                await channel.bind(queue.name, DEAD, queue.name)
+                for exchange, pattern in queue.bindings:
+                    await channel.bind(queue.name, exchange, pattern) if exchange else None
+    except Different as difference:
+        raise TopologyConflict(
+            f"{difference}. Nothing was changed. Either give us another virtual host, or drain and delete what is "
+            "there (`rabbitmqctl delete_queue NAME`), then start again."
+        ) from None
+    return missing
+
+
+async def _exchanges(channel: Channel, topology: Topology) -> None:
+    await channel.exchange(DEAD, "direct", {})
+    await channel.exchange(UNROUTABLE, "fanout", {})
+    await channel.queue(DEAD, _KEPT)
+    await channel.queue(UNROUTABLE, _KEPT)
+    await channel.bind(UNROUTABLE, UNROUTABLE, "")
+    bound_in = {exchange for queue in topology.queues for exchange, _ in queue.bindings}
+    for exchange in topology.exchanges:
+        # what we read must not vanish for want of a queue; what we only write to is its readers' business
+        await channel.exchange(exchange, "topic", {"alternate-exchange": UNROUTABLE} if exchange in bound_in else {})

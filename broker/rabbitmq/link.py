@@ -1,0 +1,332 @@
+"""The only module that touches aio-pika: connections, channels and the calls on them, with their errors translated.
+
+The library tells a lost connection by `CancelledError`, which task groups take for obedience and end without a word.
+So every await of a library call is inside `translated`, and nothing but `BrokerError` and our own cancellation
+comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+import aiormq
+from aiormq.abc import AbstractChannel
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ConnectionClosed,
+    ProbableAuthenticationError,
+)
+from yarl import URL
+
+from broker.port import BrokerError, BrokerLost
+from broker.rabbitmq import wire
+from broker.rabbitmq.settings import RabbitMQSettings
+from broker.rabbitmq.tap import Sink, TappedReader
+
+_CLOSE_SECONDS = 3.0
+_FORBIDDEN_CODES = (403, 530)
+
+
+class BrokerRefused(BrokerError):
+    """The broker does not let us: user, password, permission or virtual host. A person has to act."""
+
+    retry = False
+
+
+class Missing(BrokerError):
+    """The named thing does not exist in the broker."""
+
+
+class Different(BrokerError):
+    """The named thing exists with other arguments; the broker's own sentence says which."""
+
+    retry = False
+
+
+@asynccontextmanager
+async def translated(what: str, settings: RabbitMQSettings) -> AsyncIterator[None]:
+    """Bound and translate library calls; `what` starts the sentence of the error.
+
+    Raises:
+        BrokerLost: connection or channel ended, or no answer in time. The outcome is unknown.
+        BrokerRefused: not allowed.
+        Missing, Different: the thing named in the call.
+    """
+    try:
+        async with asyncio.timeout(settings.call_seconds):
+            yield
+    except TimeoutError:
+        raise BrokerLost(
+            f"{what}: no answer from {settings.place} within {settings.call_seconds:g} s; the outcome is unknown"
+        ) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerLost(f"{what}: the connection to {settings.place} ended; the outcome is unknown") from None
+    except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+        raise _plain(what, error, settings) from None
+
+
+def _plain(what: str, error: Exception, settings: RabbitMQSettings) -> BrokerError:
+    said = str(error.args[-1]) if error.args else type(error).__name__
+    match error:
+        case AuthenticationError() | ProbableAuthenticationError():
+            return BrokerRefused(
+                f"{what}: {settings.place} refuses the user {settings.user!r}: wrong name or password. "
+                "Correct the broker's url; the user is made with `rabbitmqctl add_user`."
+            )
+        case ChannelAccessRefused():
+            return BrokerRefused(
+                f"{what}: {said}. Give the user its rights with "
+                f'`rabbitmqctl set_permissions -p VHOST {settings.user} "^tidegate" ".*" ".*"`.'
+            )
+        case ChannelNotFoundEntity():
+            return Missing(f"{what}: {said}")
+        case ChannelPreconditionFailed():
+            return Different(f"{what}: {said}")
+        case ConnectionClosed() if error.args and error.args[0] in _FORBIDDEN_CODES:
+            return BrokerRefused(
+                f"{what}: {settings.place} says: {said}. Make the virtual host with `rabbitmqctl add_vhost`, "
+                f"and give the user {settings.user!r} rights in it with `rabbitmqctl set_permissions`."
+            )
+        case _ if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            return BrokerRefused(f"{what}: the certificate of {settings.place} is not accepted: {error.__cause__}")
+        case _:
+            return BrokerLost(f"{what}: {settings.place} is not there or went away: {said}")
+
+
+class _TappedTransport(TransportFactory):
+    """Opens the socket as the library would, and keeps both ends of it for us."""
+
+    def __init__(self, tls: bool) -> None:
+        self._inner = TLSTransportFactory() if tls else TCPTransportFactory()
+        self.reader: TappedReader
+        self.writer: asyncio.StreamWriter
+
+    async def create(self, url: URL, **kwargs: Any) -> Any:
+        reader, self.writer = await self._inner.create(url, limit=1024 * 1024, **kwargs)
+        self.reader = TappedReader(reader)
+        return self.reader, self.writer
+
+
+class Channel:
+    """One AMQP channel. Its calls must not be cancelled half-way by choice: the library then closes the channel."""
+
+    def __init__(self, link: Link, inner: AbstractChannel) -> None:
+        self._link = link
+        self._inner = inner
+        self.number = int(inner.number)
+        inner.closing.add_done_callback(lambda _: link.drop(self.number))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can no longer be used."""
+        return bool(self._inner.is_closed)
+
+    def on_close(self, call: Callable[[str], None]) -> None:
+        """Be told once, with the reason, when the channel has ended."""
+
+        def closed(closing: asyncio.Future[Any]) -> None:
+            error = None if closing.cancelled() else closing.exception()
+            call(str(error.args[-1]) if error is not None and error.args else "the channel was closed")
+
+        self._inner.closing.add_done_callback(closed)
+
+    async def exchange(self, name: str, kind: str, arguments: dict[str, Any]) -> None:
+        """Declare a durable exchange."""
+        async with self._link.calling(f"declaring exchange {name}"):
+            await self._inner.exchange_declare(name, exchange_type=kind, durable=True, arguments=arguments)
+
+    async def queue(self, name: str, arguments: dict[str, Any]) -> None:
+        """Declare a durable queue."""
+        async with self._link.calling(f"declaring queue {name}"):
+            await self._inner.queue_declare(name, durable=True, arguments=arguments)
+
+    async def look(self, name: str) -> tuple[int, int]:
+        """Messages ready in the queue, and its consumers. Raises Missing."""
+        async with self._link.calling(f"asking about queue {name}"):
+            found = await self._inner.queue_declare(name, passive=True)
+        return found.message_count or 0, found.consumer_count or 0
+
+    async def bind(self, queue: str, exchange: str, pattern: str) -> None:
+        """Lead what matches the pattern from the exchange to the queue."""
+        async with self._link.calling(f"binding {queue} to {exchange}"):
+            await self._inner.queue_bind(queue, exchange, pattern)
+
+    async def delete_queue(self, name: str) -> None:
+        """Delete the queue with what is in it."""
+        async with self._link.calling(f"deleting queue {name}"):
+            await self._inner.queue_delete(name)
+
+    async def consume(self, queue: str, tag: str, prefetch: int | None = None) -> None:
+        """Start a consumer; its deliveries go to the channel's sink."""
+        async with self._link.calling(f"consuming from {queue}"):
+            if prefetch is not None:
+                await self._inner.basic_qos(prefetch_count=prefetch)
+            await self._inner.basic_consume(queue, _never_called, consumer_tag=tag)
+
+    async def cancel(self, tag: str) -> None:
+        """End a consumer; what it has been given stays with it."""
+        async with self._link.calling("ending a consumer"):
+            await self._inner.basic_cancel(tag)
+
+    async def get(self, queue: str) -> Any:
+        """One message of the queue as the library's object, or None; unsettled until the channel closes."""
+        async with self._link.calling(f"looking into {queue}"):
+            found = await self._inner.basic_get(queue)
+        return None if isinstance(found.delivery, aiormq.spec.Basic.GetEmpty) else found
+
+    async def close(self) -> None:
+        """Close; everything unsettled on it returns to its queue. A dead connection needs no closing."""
+        if self.closed or self._link.lost:
+            return
+        try:
+            async with self._link.calling("closing a channel"):
+                await self._inner.close()
+        except BrokerError:
+            pass  # closing is over either way: the broker drops the channel with the connection
+
+
+async def _never_called(_message: Any) -> None:
+    raise AssertionError("a delivery was not taken by its sink")
+
+
+class Link:
+    """One connection to the broker, with the tap under it. When it is lost it stays lost; open another."""
+
+    def __init__(self, settings: RabbitMQSettings) -> None:
+        self.settings = settings
+        self.lost: str | None = None
+        self.blocked: str | None = None
+        self._on_lost: list[Callable[[str], None]] = []
+        self._channels: dict[int, Channel] = {}
+        self._connection: aio_pika.Connection
+        self._transport: _TappedTransport
+        self._inner: aiormq.abc.AbstractConnection
+
+    @classmethod
+    async def open(cls, settings: RabbitMQSettings, name: str) -> Link:
+        """Connect and log in. `name` is shown in the broker's lists.
+
+        Raises:
+            BrokerLost: nobody there. BrokerRefused: not let in.
+        """
+        link = cls(settings)
+        url = URL(settings.url).update_query(heartbeat=settings.heartbeat_seconds, name=name)
+        link._transport = _TappedTransport(url.scheme == "amqps")
+        link._connection = aio_pika.Connection(url)
+        link._connection.kwargs["transport_factory"] = link._transport
+        async with translated(f"connecting to RabbitMQ as {name}", settings):
+            await link._connection.connect()
+        assert link._connection.transport is not None
+        link._inner = link._connection.transport.connection
+        link._inner.closing.add_done_callback(link._ended)
+        link._transport.reader.sinks[0] = link
+        return link
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Note when the broker blocks publishers, and leave the frame to the library."""
+        if kind == wire.METHOD:
+            method = int.from_bytes(data[start : start + 4], "big")
+            if method == wire.BLOCKED:
+                self.blocked = wire.short_text(data, start + 4)[0] or "no reason given"
+            elif method == wire.UNBLOCKED:
+                self.blocked = None
+        return False
+
+    def _ended(self, closing: asyncio.Future[Any]) -> None:
+        error = None if closing.cancelled() else closing.exception()
+        said = str(error.args[-1]) if isinstance(error, AMQPError) and error.args else "the connection ended"
+        self.fail(said)
+
+    def fail(self, reason: str) -> None:
+        """Count the link as lost from now on. Idempotent: the library reports one loss several times."""
+        if self.lost is None:
+            self.lost = reason
+            for call in self._on_lost:
+                call(reason)
+
+    def on_lost(self, call: Callable[[str], None]) -> None:
+        """Be told once, with the reason, when the link is lost."""
+        self._on_lost.append(call)
+
+    @asynccontextmanager
+    async def calling(self, what: str) -> AsyncIterator[None]:
+        """`translated`, on this link."""
+        if self.lost is not None:
+            raise BrokerLost(f"{what}: the connection to {self.settings.place} is lost: {self.lost}")
+        async with translated(what, self.settings):
+            yield
+
+    @property
+    def frame_bytes_max(self) -> int:
+        """Largest frame that both sides agreed on."""
+        return int(self._inner.connection_tune.frame_max)
+
+    @property
+    def channels(self) -> int:
+        """Channels open now."""
+        return len(self._channels)
+
+    async def channel(self, confirms: bool = False) -> Channel:
+        """Open a channel. Held here, because the library holds channels weakly."""
+        async with self.calling("opening a channel"):
+            inner = await self._inner.channel(publisher_confirms=confirms)
+        channel = Channel(self, inner)
+        self._channels[channel.number] = channel
+        return channel
+
+    @asynccontextmanager
+    async def brief_channel(self) -> AsyncIterator[Channel]:
+        """A channel for a few calls: one that fails or is cancelled takes only this channel with it."""
+        channel = await self.channel()
+        try:
+            yield channel
+        finally:
+            await channel.close()
+
+    def drop(self, number: int) -> None:
+        """Forget a channel that has ended."""
+        self._channels.pop(number, None)
+
+    def attach(self, number: int, sink: Sink) -> None:
+        """Hand the channel's message frames to the sink."""
+        self._transport.reader.sinks[number] = sink
+
+    def write(self, frames: bytes) -> None:
+        """Put whole frames on the wire, after everything written before. A lost link swallows them."""
+        if self.lost is None:
+            self._transport.writer.write(frames)
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more. Raises BrokerLost."""
+        async with self.calling("sending"):
+            await self._transport.writer.drain()
+
+    async def close(self) -> None:
+        """Close the connection, or cut it when the broker does not answer."""
+        self.fail("closed by us")
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._connection.close()
+        except TimeoutError:
+            self._transport.writer.transport.abort()
+        except asyncio.CancelledError:
+            self._transport.writer.transport.abort()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        except Exception:
+            self._transport.writer.transport.abort()  # what is closed already cannot be closed better

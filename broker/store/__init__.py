@@ -1,0 +1,1 @@
+"""The durable store: one writer, group commit, one transaction for all effects of a message."""

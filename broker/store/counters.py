@@ -1,0 +1,44 @@
+"""How much of what there is, kept in memory and moved by every commit, because counting a million rows is slow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from broker.store.unit import Committed, Unit
+
+
+class Counters:
+    """Calls by (system, lane, status), and messages accepted, recognised as duplicates and handled since start."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.accepted = 0
+        self.duplicates = 0
+        self.handled = 0
+        self.outcomes: Counter[str] = Counter()
+
+    def load(self, calls: dict[tuple[str, str, str], int]) -> None:
+        """Start from what the store holds."""
+        self.calls = Counter(calls)
+
+    def move(self, units: Sequence[Unit], results: Sequence[Committed]) -> None:
+        """Follow a committed group."""
+        for unit, result in zip(units, results, strict=True):
+            duplicates = sum(entry.duplicate for entry in result.accepted)
+            self.duplicates += duplicates
+            self.accepted += len(result.accepted) - duplicates
+            self.handled += len(unit.handled)
+            for mark in unit.handled:
+                self.outcomes[mark.outcome] += 1
+            skipped = {*result.calls_known, *result.calls_conflicting}
+            for row in unit.calls:
+                if row.intent_id not in skipped:
+                    self.calls[row.system, row.lane, "waiting"] += 1
+            for change in unit.call_changes:
+                self.calls[change.call.system, change.call.lane, change.was] -= 1
+                self.calls[change.call.system, change.call.lane, change.call.status] += 1
+
+    def waiting(self, system: str, lane: str) -> int:
+        """Calls of a lane that wait for their turn."""
+        return self.calls[system, lane, "waiting"]

@@ -1,0 +1,304 @@
+"""Folding units of work into one transaction.
+
+The order of the tables is fixed, and within a table the order of the units is kept, so what a decider wrote before
+stays before. Duplicates are recognised here, inside the transaction, where nobody can come between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Table, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.store import chain
+from broker.store import schema as s
+from broker.store import statements as q
+from broker.store.rows import OPEN, Accept, CallChange, CallRow, ExceptionRow
+from broker.store.unit import Accepted, Committed, Unit
+
+_astuple = msgspec.structs.astuple
+_json = msgspec.json.Encoder(order="deterministic")
+
+
+class Conflict(Exception):
+    """Somebody else has moved this on already: a message handled twice, or a call no longer in the expected state.
+
+    Nothing of the unit was written. The receiver of a message may drop it: its effects exist.
+    """
+
+
+def _facts(**facts: Any) -> str:
+    return _json.encode({name: value for name, value in facts.items() if value is not None}).decode()
+
+
+class Folder:
+    """Turns a group of units into statements on one connection, numbering rows and chaining the audit."""
+
+    def __init__(self, compiled: q.Statements) -> None:
+        self._q = compiled
+        self._next: dict[str, int] = {}
+        self.head = chain.GENESIS
+
+    async def load(self, connection: AsyncConnection) -> None:
+        """Read the last numbers and the head of the audit chain; once before the first fold, and after a failure."""
+        for table in (s.message, s.queue_item, s.milestone, s.call, s.exception, s.control, s.audit):
+            last = (await connection.execute(select(func.max(table.c.seq)))).scalar()
+            self._next[table.name] = max((last or 0) + 1, self._next.get(table.name, 0))
+        self._next["audit"] = ((await connection.execute(select(func.max(s.audit.c.seq)))).scalar() or 0) + 1
+        head = select(s.audit.c.hash).order_by(s.audit.c.seq.desc()).limit(1)
+        self.head = (await connection.execute(head)).scalar() or chain.GENESIS
+
+    def numbers(self) -> dict[str, int]:
+        """The next number of each table, to go back to when the transaction fails."""
+        return dict(self._next)
+
+    def restore(self, numbers: dict[str, int]) -> None:
+        """Forget the numbers taken by a transaction that failed."""
+        self._next = numbers
+
+    def _take(self, table: Table, count: int) -> range:
+        first = self._next[table.name]
+        self._next[table.name] = first + count
+        return range(first, first + count)
+
+    async def fold(self, connection: AsyncConnection, units: Sequence[Unit]) -> list[Committed]:
+        """Write all units. The caller owns the transaction.
+
+        Raises:
+            Conflict: a unit's expectation no longer holds; the whole group must be rolled back.
+            sqlalchemy.exc.DBAPIError: the database refused.
+        """
+        results = [Committed() for _ in units]
+        audits: list[tuple[int, str, str, str, str]] = []
+        exceptions = [row for unit in units for row in unit.exceptions]
+        await self._accept(connection, units, results)
+        await self._settle(connection, units)
+        await self._states(connection, units)
+        await self._calls(connection, units, results, exceptions, audits)
+        await self._spends(connection, units)
+        await self._records(connection, units, exceptions, audits)
+        await self._audit(connection, units, audits)
+        return results
+
+    async def _many(self, connection: AsyncConnection, statement: q.Compiled, rows: list[tuple[Any, ...]]) -> int:
+        if not rows:
+            return 0
+        return (await connection.exec_driver_sql(statement.sql, rows)).rowcount
+
+    async def _insert(
+        self, connection: AsyncConnection, table: Table, statement: q.Compiled, rows: Sequence[Any]
+    ) -> None:
+        if rows:
+            numbers = self._take(table, len(rows))
+            await self._many(connection, statement, [(n, *_astuple(row)) for n, row in zip(numbers, rows, strict=True)])
+
+    # messages ------------------------------------------------------------------------------------------------
+
+    async def _accept(self, connection: AsyncConnection, units: Sequence[Unit], results: list[Committed]) -> None:
+        bare = [item for unit in units for item in unit.items]
+        numbered = zip(self._take(s.queue_item, len(bare)), bare, strict=True)
+        await self._many(connection, self._q.queue_item, [(seq, *_astuple(item), None) for seq, item in numbered])
+        accepts = [accept for unit in units for accept in unit.accepts]
+        if not accepts:
+            return
+        by_dedupe = await self._known(connection, q.known_messages, (a.row.dedupe for a in accepts))
+        by_idempotency = await self._known(
+            connection, q.known_idempotency, (a.row.idempotency for a in accepts if a.row.idempotency)
+        )
+        new: list[tuple[Any, ...]] = []
+        items: list[tuple[Any, ...]] = []
+        for unit, result in zip(units, results, strict=True):
+            for accept in unit.accepts:
+                known = by_dedupe.get(accept.row.dedupe) or by_idempotency.get(accept.row.idempotency or "")
+                if known:
+                    result.accepted.append(_duplicate(accept, known))
+                    continue
+                seq = self._take(s.message, 1)[0]
+                row = accept.row
+                entry = Accepted(seq, False, False, row.id, row.type)
+                result.accepted.append(entry)
+                first = (seq, row.fingerprint, row.id, row.type)
+                by_dedupe[row.dedupe] = first
+                if row.idempotency:
+                    by_idempotency[row.idempotency] = first
+                new.append((seq, *_astuple(row), None, None))
+                for item in accept.items:
+                    items.append((self._take(s.queue_item, 1)[0], *_astuple(item), None))
+        await self._many(connection, self._q.message, new)
+        await self._many(connection, self._q.queue_item, items)
+
+    async def _known(
+        self, connection: AsyncConnection, statement: Any, keys: Iterable[str | None]
+    ) -> dict[str, tuple[int, str, str, str]]:
+        wanted = list(set(keys))
+        found: dict[str, tuple[int, str, str, str]] = {}
+        for start in range(0, len(wanted), 10_000):
+            part = {"keys": wanted[start : start + 10_000]}
+            for key, *rest in (await connection.execute(statement, part)).tuples():
+                found[key] = tuple(rest)
+        return found
+
+    async def _settle(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
+        handled = [(h.at, h.outcome, h.dedupe) for unit in units for h in unit.handled]
+        if await self._many(connection, self._q.handled, handled) != len(handled):
+            raise Conflict("a message of this unit has been handled already")
+        await self._many(connection, self._q.settled, [(n,) for unit in units for n in unit.settled])
+        published = [(unit.at, n) for unit in units for n in unit.published]
+        await self._many(connection, self._q.published, published)
+
+    async def _states(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
+        last = {(row.domain, row.key): row for unit in units for row in unit.states}
+        await self._many(connection, self._q.state_delete, list(last))
+        await self._many(connection, self._q.state, [_astuple(row) for row in last.values()])
+
+    # calls ---------------------------------------------------------------------------------------------------
+
+    async def _calls(
+        self,
+        connection: AsyncConnection,
+        units: Sequence[Unit],
+        results: list[Committed],
+        exceptions: list[ExceptionRow],
+        audits: list[tuple[int, str, str, str, str]],
+    ) -> None:
+        wanted = [row.intent_id for unit in units for row in unit.calls]
+        known: dict[str, str] = {}
+        if wanted:
+            rows = (await connection.execute(q.known_calls, {"keys": list(set(wanted))})).tuples()
+            known = {intent: fingerprint for intent, fingerprint in rows}
+        inserts: list[dict[str, Any]] = []
+        for unit, result in zip(units, results, strict=True):
+            for row in unit.calls:
+                before = known.get(row.intent_id)
+                if before is None:
+                    known[row.intent_id] = row.fingerprint
+                    inserts.append(_call_values(row, self._take(s.call, 1)[0]))
+                    audits.append((unit.at, row.system, "call.requested", row.intent_id, _request_facts(row)))
+                elif before == row.fingerprint:
+                    result.calls_known.append(row.intent_id)
+                else:
+                    result.calls_conflicting.append(row.intent_id)
+                    exceptions.append(_intent_reused(row, unit.at))
+        await self._many(connection, self._q.call, self._q.call.arrange(inserts))
+        await self._change_calls(connection, units, audits)
+
+    async def _change_calls(
+        self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]
+    ) -> None:
+        changes = [change for unit in units for change in unit.call_changes]
+        rows = [_change_values(change) for change in changes]
+        if await self._many(connection, self._q.call_change, self._q.call_change.arrange(rows)) != len(rows):
+            raise Conflict("a call of this unit is no longer in the state that the change starts from")
+        closed = [{"ref": change.call.order_ref} for change in changes if change.call.status not in OPEN]
+        await self._many(connection, self._q.promote, self._q.promote.arrange(closed))
+        for unit in units:
+            for change in unit.call_changes:
+                call = change.call
+                facts = _facts(was=change.was, attempts=call.attempts, document=call.document, reason=call.reason)
+                audits.append((unit.at, change.actor, f"call.{call.status}", call.intent_id, facts))
+
+    async def _spends(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
+        spends = [(*_astuple(row), None, None) for unit in units for row in unit.spends]
+        await self._many(connection, self._q.spend, spends)
+        ends = [(e.arrived_by_ns, e.arrived_by_at, e.id) for unit in units for e in unit.spend_ends]
+        await self._many(connection, self._q.spend_end, ends)
+
+    # records -------------------------------------------------------------------------------------------------
+
+    async def _records(
+        self,
+        connection: AsyncConnection,
+        units: Sequence[Unit],
+        exceptions: list[ExceptionRow],
+        audits: list[tuple[int, str, str, str, str]],
+    ) -> None:
+        milestones = [row for unit in units for row in unit.milestones]
+        await self._insert(connection, s.milestone, self._q.milestone, milestones)
+        timers = {row.id: row for unit in units for row in unit.timers}  # a timer started again replaces itself
+        done = [(id,) for unit in units for id in unit.timers_done]
+        await self._many(connection, self._q.timer_done, [*done, *((id,) for id in timers)])
+        await self._many(connection, self._q.timer, [_astuple(row) for row in timers.values()])
+        if exceptions:
+            numbers = self._take(s.exception, len(exceptions))
+            rows = [(n, *_astuple(row), None) for n, row in zip(numbers, exceptions, strict=True)]
+            await self._many(connection, self._q.exception, rows)
+            for row in exceptions:
+                facts = _facts(failure=row.failure, owner=row.owner, cause=row.cause)
+                audits.append((row.opened_at, "store", "exception.opened", row.intent_id or row.key, facts))
+        ends = [end for unit in units for end in unit.control_ends]
+        for end in ends:
+            if not await self._many(connection, self._q.control_end, [(end.at, end.who, end.verb, end.target)]):
+                continue  # there was nothing to end, so nothing happened
+            audits.append((end.at, end.who, f"{end.verb}.ended", end.target, _facts(reason=end.reason)))
+        controls = [row for unit in units for row in unit.controls]
+        numbers = self._take(s.control, len(controls))
+        await self._many(
+            connection,
+            self._q.control,
+            [(n, *_astuple(row), None, None) for n, row in zip(numbers, controls, strict=True)],
+        )
+        for order in controls:
+            audits.append(
+                (
+                    order.since,
+                    order.who,
+                    order.verb,
+                    order.target,
+                    _facts(reason=order.reason, until=order.until),
+                )
+            )
+
+    async def _audit(
+        self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]
+    ) -> None:
+        for unit in units:
+            audits.extend((a.at, a.actor, a.verb, a.subject, _facts(**a.facts)) for a in unit.audits)
+        rows = []
+        for seq, (at, actor, verb, subject, facts) in zip(self._take(s.audit, len(audits)), audits, strict=True):
+            self.head = chain.link(self.head, seq, at, actor, verb, subject, facts)
+            rows.append((seq, at, actor, verb, subject, facts, self.head))
+        await self._many(connection, self._q.audit, rows)
+
+
+def _duplicate(accept: Accept, known: tuple[int, str, str, str]) -> Accepted:
+    seq, fingerprint, original_id, original_type = known
+    return Accepted(seq, True, fingerprint != accept.row.fingerprint, original_id, original_type)
+
+
+def _call_values(row: CallRow, seq: int) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(row),
+        "seq": seq,
+        "ref": row.order_ref,
+        "status": "waiting",
+        "open": 1,
+        "attempts": 0,
+        "sent": 0,
+        "changed_at": row.requested_at,
+        "document": None,
+        "reason": None,
+    }
+
+
+def _change_values(change: CallChange) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(change.call), "of_seq": change.call.seq, "was": change.was}
+
+
+def _request_facts(row: CallRow) -> str:
+    return _facts(key=row.key, minor=row.minor, currency=row.currency, fingerprint=row.fingerprint)
+
+
+def _intent_reused(row: CallRow, at: int) -> ExceptionRow:
+    return ExceptionRow(
+        key=row.key,
+        failure="data_quality",
+        owner="finance",
+        cause=f"intent {row.intent_id} was used before with other content; the first one stands, this one was not sent",
+        message_id=row.message_id,
+        intent_id=row.intent_id,
+        body=row.body,
+        opened_at=at,
+    )

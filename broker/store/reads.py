@@ -1,0 +1,294 @@
+"""The store's questions. Each runs on a reader connection, on one snapshot, and returns plain records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, func, literal_column, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broker.store import schema as s
+from broker.store.rows import Call
+
+READ_SECONDS_MAX = 10.0
+"""A reader that stays longer starves the checkpoint; it is cut off."""
+
+
+class MessageRecord(msgspec.Struct, frozen=True):
+    """An accepted message as stored."""
+
+    seq: int
+    dedupe: str
+    idempotency: str | None
+    fingerprint: str
+    source: str
+    id: str
+    type: str
+    tenant: str
+    key: str
+    partition_key: str
+    queue: str
+    lane: str
+    correlation_id: str
+    causation_id: str | None
+    accepted_at: int
+    handled_at: int | None
+    outcome: str | None
+
+
+class QueueRecord(msgspec.Struct, frozen=True):
+    """A stored queue item."""
+
+    seq: int
+    exchange: str
+    queue: str
+    message_id: str
+    headers: str
+    body: bytes
+    published_at: int | None
+
+
+class Milestone(msgspec.Struct, frozen=True):
+    """A milestone as stored."""
+
+    seq: int
+    process: str
+    key: str
+    name: str
+    at: int
+    actor: str
+    message_id: str | None
+    facts: str
+
+
+class Control(msgspec.Struct, frozen=True):
+    """A standing order as stored; in force while `ended_at` is None and `until` is not past."""
+
+    seq: int
+    verb: str
+    target: str
+    who: str
+    reason: str
+    since: int
+    until: int | None
+    ended_at: int | None
+    ended_by: str | None
+
+
+class ExceptionRecord(msgspec.Struct, frozen=True):
+    """An exception as stored."""
+
+    seq: int
+    key: str
+    failure: str
+    owner: str
+    cause: str
+    message_id: str | None
+    intent_id: str | None
+    body: bytes | None
+    opened_at: int
+    closed_at: int | None
+
+
+class Spend(msgspec.Struct, frozen=True):
+    """A call that a system experienced, or may still experience when `arrived_by_ns` is None."""
+
+    seq: int
+    system: str
+    kind: str
+    intent_id: str
+    boot: str
+    started_ns: int
+    started_at: int
+    arrived_by_ns: int | None
+    arrived_by_at: int | None
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """An audit entry as stored."""
+
+    seq: int
+    at: int
+    actor: str
+    verb: str
+    subject: str
+    facts: str
+    hash: str
+
+
+class Reads:
+    """Read-only access. Every method may be cancelled at any time and changes nothing."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def rows(self, query: Select[Any]) -> Sequence[Any]:
+        """All rows of a query; the building block of the rest.
+
+        Raises:
+            TimeoutError: it took longer than `READ_SECONDS_MAX`.
+        """
+        async with asyncio.timeout(READ_SECONDS_MAX), self._engine.connect() as connection:
+            found: Sequence[Any] = (await connection.execute(query)).tuples().all()
+            return found
+
+    async def messages_by_id(self, message_id: str) -> list[MessageRecord]:
+        """Messages with this CloudEvents id (one a source)."""
+        query = select(s.message).where(s.message.c.id == message_id).order_by(s.message.c.seq).limit(20)
+        return [MessageRecord(*row) for row in await self.rows(query)]
+
+    async def messages_by_key(self, key: str) -> list[MessageRecord]:
+        """Messages about this business key, oldest first."""
+        query = select(s.message).where(s.message.c.key == key).order_by(s.message.c.seq).limit(100)
+        return [MessageRecord(*row) for row in await self.rows(query)]
+
+    async def messages_after(self, after: int, limit: int) -> list[MessageRecord]:
+        """Messages from outside accepted beyond a position, in order of acceptance."""
+        m = s.message.c
+        query = select(s.message).where(m.seq > after, m.source.not_like("urn:tidegate:%")).order_by(m.seq).limit(limit)
+        return [MessageRecord(*row) for row in await self.rows(query)]
+
+    async def handled(self, dedupes: Collection[str]) -> set[str]:
+        """Which of these messages have had their effects already: the inbox check."""
+        query = select(s.message.c.dedupe).where(s.message.c.dedupe.in_(dedupes), s.message.c.handled_at.is_not(None))
+        return {row[0] for row in await self.rows(query)}
+
+    async def states(self, domain: str, keys: Collection[str]) -> dict[str, tuple[int, bytes]]:
+        """State of a decider's keys: version and body."""
+        query = select(s.state.c.key, s.state.c.version, s.state.c.body).where(
+            s.state.c.domain == domain, s.state.c.key.in_(keys)
+        )
+        return {key: (version, body) for key, version, body in await self.rows(query)}
+
+    async def queue_items(self, queue: str, after: int, limit: int) -> list[QueueRecord]:
+        """Stored items of a queue beyond a position, in order."""
+        item = s.queue_item
+        query = select(item).where(item.c.queue == queue, item.c.seq > after).order_by(item.c.seq).limit(limit)
+        return [QueueRecord(*row) for row in await self.rows(query)]
+
+    async def queue_depths(self) -> dict[str, int]:
+        """Stored items by queue."""
+        query = select(s.queue_item.c.queue, func.count()).group_by(s.queue_item.c.queue)
+        return {queue: count for queue, count in await self.rows(query)}
+
+    async def calls_ready(self, system: str, lane: str, limit: int, now: int) -> list[Call]:
+        """The next calls of a lane that nothing of their own key holds back, oldest first."""
+        query = (
+            select(s.call)
+            .where(
+                literal_column("ready = 1"),
+                s.call.c.system == system,
+                s.call.c.lane == lane,
+                s.call.c.not_before <= now,
+            )
+            .order_by(s.call.c.seq)
+            .limit(limit)
+        )
+        return [_call(row) for row in await self.rows(query)]
+
+    async def next_not_before(self, system: str, after: int) -> int | None:
+        """When the earliest call that is delayed beyond a moment becomes due (both microseconds), if any is."""
+        c = s.call.c
+        query = select(func.min(c.not_before)).where(
+            literal_column("ready = 1"), literal_column("not_before > 0"), c.system == system, c.not_before > after
+        )
+        found = (await self.rows(query))[0][0]
+        return None if found is None else int(found)
+
+    async def calls_unsettled(self, system: str) -> list[Call]:
+        """Calls in flight or of unknown outcome."""
+        query = select(s.call).where(s.call.c.system == system, literal_column("status IN ('in_flight', 'unknown')"))
+        return [_call(row) for row in await self.rows(query.order_by(s.call.c.seq))]
+
+    async def calls_by_key(self, key: str) -> list[Call]:
+        """Calls of this business key or with this intent id or document reference."""
+        query = select(s.call).where(or_(s.call.c.key == key, s.call.c.intent_id == key, s.call.c.document == key))
+        return [_call(row) for row in await self.rows(query.order_by(s.call.c.seq).limit(100))]
+
+    async def calls_by_message(self, keys: Collection[str]) -> list[Call]:
+        """Calls of these business keys."""
+        query = select(s.call).where(s.call.c.key.in_(keys)).order_by(s.call.c.seq)
+        return [_call(row) for row in await self.rows(query)]
+
+    async def call_counts(self) -> dict[tuple[str, str, str], int]:
+        """Calls by system, lane and status."""
+        c = s.call.c
+        query = select(c.system, c.lane, c.status, func.count()).group_by(c.system, c.lane, c.status)
+        return {(system, lane, status): count for system, lane, status, count in await self.rows(query)}
+
+    async def calls_ahead(self, call: Call) -> int:
+        """Open calls of the same system and lane that stand before this one."""
+        c = s.call.c
+        query = select(func.count()).where(
+            c.system == call.system, c.lane == call.lane, c.status == "waiting", c.seq < call.seq
+        )
+        return int((await self.rows(query))[0][0])
+
+    async def blocking(self, call: Call) -> Call | None:
+        """The open call of the same key and lane that this one waits behind, if any."""
+        query = (
+            select(s.call)
+            .where(s.call.c.order_ref == call.order_ref, literal_column("open = 1"), s.call.c.seq < call.seq)
+            .order_by(s.call.c.seq)
+            .limit(1)
+        )
+        rows = await self.rows(query)
+        return _call(rows[0]) if rows else None
+
+    async def spends(self, system: str, since_at: int) -> list[Spend]:
+        """Calls that a system experienced since a moment, or that never ended for us."""
+        query = select(s.spend).where(s.spend.c.system == system, s.spend.c.started_at >= since_at)
+        return [Spend(*row) for row in await self.rows(query.order_by(s.spend.c.seq))]
+
+    async def last_spend(self) -> int:
+        """The highest spend id given so far."""
+        return int((await self.rows(select(func.max(s.spend.c.seq))))[0][0] or 0)
+
+    async def milestones(self, key: str) -> list[Milestone]:
+        """What has happened to a business key, oldest first."""
+        query = select(s.milestone).where(s.milestone.c.key == key).order_by(s.milestone.c.seq)
+        return [Milestone(*row) for row in await self.rows(query)]
+
+    async def decisions(self, keys: Collection[str]) -> dict[str, Milestone]:
+        """The last credit decision of each business key."""
+        m = s.milestone.c
+        query = select(s.milestone).where(m.key.in_(keys), m.name.like("credit.%")).order_by(m.seq)
+        return {row[2]: Milestone(*row) for row in await self.rows(query)}
+
+    async def exceptions(self, key: str | None = None, limit: int = 100) -> list[ExceptionRecord]:
+        """Open exceptions, of one business key or of all."""
+        query = select(s.exception).where(s.exception.c.closed_at.is_(None))
+        if key is not None:
+            query = query.where(s.exception.c.key == key)
+        return [ExceptionRecord(*row) for row in await self.rows(query.order_by(s.exception.c.seq).limit(limit))]
+
+    async def exceptions_open(self) -> dict[tuple[str, str], int]:
+        """Open exceptions by failure class and owner."""
+        e = s.exception.c
+        query = select(e.failure, e.owner, func.count()).where(e.closed_at.is_(None)).group_by(e.failure, e.owner)
+        return {(failure, owner): count for failure, owner, count in await self.rows(query)}
+
+    async def controls(self) -> list[Control]:
+        """Standing orders that nobody has ended (those past their `until` included)."""
+        query = select(s.control).where(s.control.c.ended_at.is_(None)).order_by(s.control.c.seq)
+        return [Control(*row) for row in await self.rows(query)]
+
+    async def timers_due(self, now: int, limit: int) -> list[tuple[str, int, str, bytes]]:
+        """Timers whose moment has come."""
+        query = select(s.timer).where(s.timer.c.due_at <= now).order_by(s.timer.c.due_at).limit(limit)
+        return [tuple(row) for row in await self.rows(query)]
+
+    async def audit(self, after: int, limit: int) -> list[AuditRecord]:
+        """Audit entries beyond a position, in order."""
+        query = select(s.audit).where(s.audit.c.seq > after).order_by(s.audit.c.seq).limit(limit)
+        return [AuditRecord(*row) for row in await self.rows(query)]
+
+
+_call_fields = [field.name for field in msgspec.structs.fields(Call)]
+
+
+def _call(row: Any) -> Call:
+    return Call(**dict(zip(_call_fields, row, strict=True)))

@@ -1,0 +1,217 @@
+"""What can be written, as plain records in the order of the table's columns (so a record is a row)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from contracts.money import Money
+
+OPEN = frozenset({"waiting", "in_flight", "unknown"})
+"""States of a call that hold back later calls of the same key."""
+
+
+class MessageRow(msgspec.Struct, frozen=True):
+    """An accepted message: the door's memory for recognising duplicates, and the inbox mark once handled.
+
+    `dedupe` is the identity of (tenant, source, id); `idempotency` the tenant's own key for a command, if any;
+    `fingerprint` tells the same request from another one under the same key.
+    """
+
+    dedupe: str
+    idempotency: str | None
+    fingerprint: str
+    source: str
+    id: str
+    type: str
+    tenant: str
+    key: str
+    partition_key: str
+    queue: str
+    lane: str
+    correlation_id: str
+    causation_id: str | None
+    accepted_at: int
+
+
+class QueueRow(msgspec.Struct, frozen=True):
+    """A message on its way: in an embedded queue, or in the outbox of a broker elsewhere."""
+
+    exchange: str
+    queue: str
+    message_id: str
+    headers: str
+    body: bytes
+
+
+class Accept(msgspec.Struct, frozen=True):
+    """A message to accept: its row and where it goes. Left out whole when it is a duplicate."""
+
+    row: MessageRow
+    items: tuple[QueueRow, ...]
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """The inbox mark: this message has had its effects. Refused when somebody else has set it."""
+
+    dedupe: str
+    at: int
+    outcome: str
+
+
+class StateRow(msgspec.Struct, frozen=True):
+    """State of a decider for one key; `version` counts its saves from 1."""
+
+    domain: str
+    key: str
+    version: int
+    body: bytes
+    updated_at: int
+
+
+class MilestoneRow(msgspec.Struct, frozen=True):
+    """A business object passed a named point; `facts` is a JSON object of texts."""
+
+    process: str
+    key: str
+    name: str
+    at: int
+    actor: str
+    message_id: str | None
+    facts: str
+
+
+class CallRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable work item for an outside system."""
+
+    intent_id: str
+    fingerprint: str
+    system: str
+    operation: str
+    tenant: str
+    lane: str
+    key: str
+    order_ref: str
+    message_id: str
+    correlation_id: str
+    minor: int | None
+    currency: str | None
+    body: bytes
+    requested_at: int
+    not_before: int = 0
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as stored."""
+
+    seq: int
+    intent_id: str
+    fingerprint: str
+    system: str
+    operation: str
+    tenant: str
+    lane: str
+    key: str
+    order_ref: str
+    message_id: str
+    correlation_id: str
+    minor: int | None
+    currency: str | None
+    body: bytes
+    status: str
+    open: int
+    ready: int
+    attempts: int
+    sent: int
+    not_before: int
+    requested_at: int
+    changed_at: int
+    document: str | None
+    reason: str | None
+
+    @property
+    def money(self) -> Money | None:
+        """The amount that moves, if any does."""
+        return None if self.minor is None or self.currency is None else Money(self.minor, self.currency)
+
+
+class CallChange(msgspec.Struct, frozen=True):
+    """A step of a call's life. Refused when the stored status is no longer `was`."""
+
+    call: Call
+    was: str
+    actor: str
+
+
+class SpendRow(msgspec.Struct, frozen=True):
+    """A call that the system will have experienced: written before it starts, so that no crash forgets it."""
+
+    id: int
+    system: str
+    kind: str
+    intent_id: str
+    boot: str
+    started_ns: int
+    started_at: int
+
+
+class SpendEnd(msgspec.Struct, frozen=True):
+    """The latest instant at which the system can have seen the call."""
+
+    id: int
+    arrived_by_ns: int
+    arrived_by_at: int
+
+
+class TimerRow(msgspec.Struct, frozen=True):
+    """A message to enqueue at `due_at`."""
+
+    id: str
+    due_at: int
+    queue: str
+    body: bytes
+
+
+class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Work for a person or an upstream fix, with the whole message kept."""
+
+    key: str
+    failure: str
+    owner: str
+    cause: str
+    message_id: str | None
+    intent_id: str | None
+    body: bytes | None
+    opened_at: int
+
+
+class ControlRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's standing order: pause, drain or hold of a target, with who, why and until when."""
+
+    verb: str
+    target: str
+    who: str
+    reason: str
+    since: int
+    until: int | None = None
+
+
+class ControlEnd(msgspec.Struct, frozen=True):
+    """The end of all standing orders of this verb on this target."""
+
+    verb: str
+    target: str
+    at: int
+    who: str
+    reason: str
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """Something happened that somebody may ask about in years; chained by hash in commit order."""
+
+    at: int
+    actor: str
+    verb: str
+    subject: str
+    facts: dict[str, Any]

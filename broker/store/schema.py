@@ -1,0 +1,205 @@
+"""The tables, written once for SQLite and PostgreSQL.
+
+Times are integer microseconds since the epoch, UTC (`*_at`), or nanoseconds of the boot clock (`*_ns`); money is
+integer minor units with its currency; ids are text. `seq` is given by the writer, so it follows commit order.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+Seq = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _seq() -> Column[int]:
+    return Column("seq", Seq, primary_key=True, autoincrement=False)
+
+
+message = Table(
+    "message",
+    metadata,
+    _seq(),
+    Column("dedupe", String, nullable=False, unique=True),
+    Column("idempotency", String),
+    Column("fingerprint", String, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", String, nullable=False),
+    Column("tenant", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("partition_key", String, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("correlation_id", String, nullable=False),
+    Column("causation_id", String),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("handled_at", BigInteger),
+    Column("outcome", String),
+)
+Index("message_key", message.c.key)
+Index("message_id", message.c.id)
+Index(
+    "message_idempotency",
+    message.c.idempotency,
+    unique=True,
+    sqlite_where=message.c.idempotency.is_not(None),
+    postgresql_where=message.c.idempotency.is_not(None),
+)
+
+queue_item = Table(
+    "queue_item",
+    metadata,
+    _seq(),
+    Column("exchange", String, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("published_at", BigInteger),
+)
+Index("queue_item_queue", queue_item.c.queue, queue_item.c.seq)
+
+state = Table(
+    "state",
+    metadata,
+    Column("domain", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+milestone = Table(
+    "milestone",
+    metadata,
+    _seq(),
+    Column("process", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("message_id", String),
+    Column("facts", Text, nullable=False),
+)
+Index("milestone_key", milestone.c.key)
+
+call = Table(
+    "call",
+    metadata,
+    _seq(),
+    Column("intent_id", String, nullable=False, unique=True),
+    Column("fingerprint", String, nullable=False),
+    Column("system", String, nullable=False),
+    Column("operation", String, nullable=False),
+    Column("tenant", String, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("order_ref", String, nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("correlation_id", String, nullable=False),
+    Column("minor", BigInteger),
+    Column("currency", String),
+    Column("body", LargeBinary, nullable=False),
+    Column("status", String, nullable=False),
+    Column("open", Integer, nullable=False),
+    Column("ready", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("document", String),
+    Column("reason", Text),
+)
+_ready = text("ready = 1")
+Index("call_ready", call.c.system, call.c.lane, call.c.seq, sqlite_where=_ready, postgresql_where=_ready)
+_due = text("ready = 1 AND not_before > 0")
+Index("call_due", call.c.system, call.c.not_before, sqlite_where=_due, postgresql_where=_due)
+_open = text("open = 1")
+Index("call_open", call.c.order_ref, call.c.seq, sqlite_where=_open, postgresql_where=_open)
+Index("call_key", call.c.key)
+Index("call_document", call.c.document)
+_pending = text("status IN ('in_flight', 'unknown')")
+Index("call_unsettled", call.c.system, call.c.status, sqlite_where=_pending, postgresql_where=_pending)
+
+spend = Table(
+    "spend",
+    metadata,
+    _seq(),
+    Column("system", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("intent_id", String, nullable=False),
+    Column("boot", String, nullable=False),
+    Column("started_ns", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("arrived_by_ns", BigInteger),
+    Column("arrived_by_at", BigInteger),
+)
+Index("spend_system", spend.c.system, spend.c.started_at)
+
+timer = Table(
+    "timer",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("timer_due", timer.c.due_at)
+
+exception = Table(
+    "exception",
+    metadata,
+    _seq(),
+    Column("key", String, nullable=False),
+    Column("failure", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("message_id", String),
+    Column("intent_id", String),
+    Column("body", LargeBinary),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+)
+Index("exception_key", exception.c.key)
+Index("exception_open", exception.c.closed_at)
+
+control = Table(
+    "control",
+    metadata,
+    _seq(),
+    Column("verb", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("who", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("ended_by", String),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _seq(),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("verb", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("hash", String, nullable=False),
+)
+
+meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))

@@ -1,0 +1,126 @@
+"""The writer's statements: written once in SQLAlchemy Core, compiled once for the engine's dialect.
+
+The hot ones run as driver SQL with tuples in column order, which costs about a quarter of the usual parameter
+handling; the text still comes from the schema, so both databases share it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Dialect, Table, bindparam, case, delete, exists, func, insert, select, update
+
+from broker.store import schema as s
+
+
+class Compiled:
+    """SQL text for one dialect and the order in which it wants its parameters."""
+
+    def __init__(self, statement: Any, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self.order: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def arrange(self, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        """Rows by name, as tuples in the statement's order; constants in the statement fill themselves in."""
+        constants = self._constants
+        return [tuple(row[n] if n in row else constants[n] for n in self.order) for row in rows]
+
+
+def _insert(table: Table) -> Any:
+    return insert(table).values({column.name: bindparam(column.name) for column in table.columns})
+
+
+def _call_insert() -> Any:
+    """A new call is ready at once unless an earlier open call of the same key and lane stands before it."""
+    values: dict[str, Any] = {column.name: bindparam(column.name) for column in s.call.columns}
+    earlier = s.call.alias()
+    blocked = exists(select(1).select_from(earlier).where(earlier.c.order_ref == bindparam("ref"), earlier.c.open == 1))
+    values["ready"] = case((blocked, 0), else_=1)
+    return insert(s.call).values(values)
+
+
+def _call_change() -> Any:
+    names = ["status", "open", "ready", "attempts", "sent", "not_before", "changed_at", "document", "reason"]
+    return (
+        update(s.call)
+        .where(s.call.c.seq == bindparam("of_seq"), s.call.c.status == bindparam("was"))
+        .values({name: bindparam(name) for name in names})
+    )
+
+
+def _promote() -> Any:
+    """After a call is closed, the next open one of its key becomes ready (unless it is in flight already)."""
+    other = s.call.alias()
+    head = (
+        select(func.min(other.c.seq)).where(other.c.order_ref == bindparam("ref"), other.c.open == 1).scalar_subquery()
+    )
+    return update(s.call).where(s.call.c.seq == head, s.call.c.status == "waiting").values(ready=1)
+
+
+def _state_save() -> Any:
+    """Replaces the row; the only writer of a domain's key is its decider."""
+    return delete(s.state).where(s.state.c.domain == bindparam("d"), s.state.c.key == bindparam("k"))
+
+
+class Statements:
+    """Everything the writer runs, compiled for a dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.message = Compiled(_insert(s.message), dialect)
+        self.queue_item = Compiled(_insert(s.queue_item), dialect)
+        self.handled = Compiled(
+            update(s.message)
+            .where(s.message.c.dedupe == bindparam("of"), s.message.c.handled_at.is_(None))
+            .values(handled_at=bindparam("handled_at"), outcome=bindparam("outcome")),
+            dialect,
+        )
+        self.settled = Compiled(delete(s.queue_item).where(s.queue_item.c.seq == bindparam("of")), dialect)
+        self.published = Compiled(
+            update(s.queue_item)
+            .where(s.queue_item.c.seq == bindparam("of"))
+            .values(published_at=bindparam("published_at")),
+            dialect,
+        )
+        self.state_delete = Compiled(_state_save(), dialect)
+        self.state = Compiled(_insert(s.state), dialect)
+        self.milestone = Compiled(_insert(s.milestone), dialect)
+        self.call = Compiled(_call_insert(), dialect)
+        self.call_change = Compiled(_call_change(), dialect)
+        self.promote = Compiled(_promote(), dialect)
+        self.spend = Compiled(_insert(s.spend), dialect)
+        self.spend_end = Compiled(
+            update(s.spend)
+            .where(s.spend.c.seq == bindparam("of"))
+            .values(arrived_by_ns=bindparam("arrived_by_ns"), arrived_by_at=bindparam("arrived_by_at")),
+            dialect,
+        )
+        self.timer = Compiled(_insert(s.timer), dialect)
+        self.timer_done = Compiled(delete(s.timer).where(s.timer.c.id == bindparam("of")), dialect)
+        self.exception = Compiled(_insert(s.exception), dialect)
+        self.control = Compiled(_insert(s.control), dialect)
+        self.control_end = Compiled(
+            update(s.control)
+            .where(
+                s.control.c.verb == bindparam("of_verb"),
+                s.control.c.target == bindparam("of_target"),
+                s.control.c.ended_at.is_(None),
+            )
+            .values(ended_at=bindparam("ended_at"), ended_by=bindparam("ended_by")),
+            dialect,
+        )
+        self.audit = Compiled(_insert(s.audit), dialect)
+
+
+known_messages = select(
+    s.message.c.dedupe, s.message.c.seq, s.message.c.fingerprint, s.message.c.id, s.message.c.type
+).where(s.message.c.dedupe.in_(bindparam("keys", expanding=True)))
+
+known_idempotency = select(
+    s.message.c.idempotency, s.message.c.seq, s.message.c.fingerprint, s.message.c.id, s.message.c.type
+).where(s.message.c.idempotency.in_(bindparam("keys", expanding=True)))
+
+known_calls = select(s.call.c.intent_id, s.call.c.fingerprint).where(
+    s.call.c.intent_id.in_(bindparam("keys", expanding=True))
+)

@@ -1,0 +1,84 @@
+"""The unit of work: everything that has to become true together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from broker.store.rows import (
+    Accept,
+    AuditRow,
+    CallChange,
+    CallRow,
+    ControlEnd,
+    ControlRow,
+    ExceptionRow,
+    Handled,
+    MilestoneRow,
+    QueueRow,
+    SpendEnd,
+    SpendRow,
+    StateRow,
+    TimerRow,
+)
+
+
+@dataclass(slots=True)
+class Unit:
+    """Rows to be written in one transaction. Units of others may share the transaction; none is ever split."""
+
+    at: int
+    """Microseconds since the epoch at which this was decided."""
+    accepts: list[Accept] = field(default_factory=list)
+    items: list[QueueRow] = field(default_factory=list)
+    handled: list[Handled] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
+    published: list[int] = field(default_factory=list)
+    states: list[StateRow] = field(default_factory=list)
+    milestones: list[MilestoneRow] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    call_changes: list[CallChange] = field(default_factory=list)
+    spends: list[SpendRow] = field(default_factory=list)
+    spend_ends: list[SpendEnd] = field(default_factory=list)
+    timers: list[TimerRow] = field(default_factory=list)
+    timers_done: list[str] = field(default_factory=list)
+    exceptions: list[ExceptionRow] = field(default_factory=list)
+    controls: list[ControlRow] = field(default_factory=list)
+    control_ends: list[ControlEnd] = field(default_factory=list)
+    audits: list[AuditRow] = field(default_factory=list)
+
+    def size(self) -> int:
+        """Number of rows, for bounding a group."""
+        return (
+            2 * len(self.accepts)
+            + len(self.items)
+            + len(self.handled)
+            + len(self.settled)
+            + len(self.states)
+            + len(self.milestones)
+            + len(self.calls)
+            + len(self.call_changes)
+            + len(self.spends)
+            + 1
+        )
+
+
+@dataclass(slots=True)
+class Accepted:
+    """The answer to one `Accept`: `duplicate` when it was known already; `mismatch` when the known one differed."""
+
+    seq: int
+    duplicate: bool = False
+    mismatch: bool = False
+    original_id: str | None = None
+    original_type: str | None = None
+
+
+@dataclass(slots=True)
+class Committed:
+    """What the writer found out on the way: one `Accepted` for each of the unit's accepts, in order."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    calls_known: list[str] = field(default_factory=list)
+    """Intent ids that the ledger had already, with the same content: nothing was added for them."""
+    calls_conflicting: list[str] = field(default_factory=list)
+    """Intent ids that the ledger had already, with other content: not added, an exception was opened."""
