@@ -1,0 +1,89 @@
+"""The adapter protocol: validate, post, find by intent, limits, classify; and the closed set of answers."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from broker.store.rows import Call
+from policies.limits import Limit
+from policies.recoverability import FailureClass
+
+
+class Posted(msgspec.Struct, frozen=True, tag=True):
+    """The system has it, as this document. `replayed`: it had it before."""
+
+    document: str
+    replayed: bool = False
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The system surely did not do it. `code` is the system's or ours; `reason` is a sentence without secrets."""
+
+    failure: FailureClass
+    code: str
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+class NotSent(msgspec.Struct, frozen=True, tag=True):
+    """Not a byte of it left: no connection. The system has not experienced a call."""
+
+    reason: str
+
+
+class Lost(msgspec.Struct, frozen=True, tag=True):
+    """It was sent and no usable answer came: it may or may not have been done. Unknown is not failed."""
+
+    reason: str
+
+
+class Absent(msgspec.Struct, frozen=True, tag=True):
+    """A look-up's answer: the system has no document of this intent."""
+
+
+Outcome: TypeAlias = Posted | Failed | NotSent | Lost | Absent
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came of a call. `server_ns`: how long the system says it had the call, when it says so."""
+
+    outcome: Outcome
+    server_ns: int | None = None
+
+
+class Adapter(Protocol):
+    """Carries calls to one system. Methods never raise for what a system may do; cancelled, the outcome is unknown."""
+
+    system: str
+    deduplicates: bool
+    """The system itself recognises our intent id and never does the same intent twice."""
+    finds: bool
+    """The system can be asked for a document by intent id."""
+    lost_seconds: float
+    """After a lost answer, how long the system may still be busy with the call, or begin it late."""
+
+    async def open(self) -> None:
+        """Get ready to call; no call is made."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+    def validate(self, call: Call) -> Failed | None:
+        """What can be seen to be wrong without spending a call."""
+        ...
+
+    async def post(self, call: Call) -> Answer:
+        """Have it done, under the call's intent id. One request, never repeated by the adapter itself."""
+        ...
+
+    async def find_by_intent(self, call: Call) -> Answer:
+        """Posted, Absent, or a failure of the look-up itself."""
+        ...
+
+    async def limits(self) -> tuple[Limit, ...] | None:
+        """What the system says its limits are, when it can be asked without counting as a call; else None."""
+        ...

@@ -1,0 +1,181 @@
+"""The `rest` adapter: any ERP that serves the API of the sandbox's OpenAPI document, at any base URL."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import httpx
+import msgspec
+
+from actors.adapters.classify import classify
+from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Outcome, Posted
+from actors.runtime.clock import Clock
+from broker.store.rows import Call
+from contracts.codec import decode
+from contracts.messages import AdjustmentRequest
+from policies.limits import Limit
+from policies.recoverability import FailureClass
+from policies.retry_after import parse_retry_after
+
+ANSWER_BYTES_MAX = 256 * 1024
+_TIMING = re.compile(r"(?:^|,)\s*total\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,6})?)", re.ASCII)
+
+
+class Document(msgspec.Struct):
+    """The part of an ERP document that we rely on. Others are ignored."""
+
+    document_id: str
+    reference: str
+    amount: str
+    currency: str
+
+
+class _Found(msgspec.Struct):
+    items: list[Document]
+
+
+class _Problem(msgspec.Struct):
+    code: str | None = None
+    detail: str | None = None
+
+
+class RestAdapter:
+    """Speaks HTTP with an ERP. A request is sent once; connections are reused, never a request."""
+
+    system = "erp"
+    deduplicates = True
+    finds = True
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        timeout_seconds: float,
+        lost_seconds: float,
+        token: str | None = None,
+        connections: int = 100,
+    ) -> None:
+        self._url = url
+        self._clock = clock
+        self._timeout = timeout_seconds
+        self.lost_seconds = lost_seconds
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._connections = connections
+        self._client: httpx.AsyncClient | None = None
+
+    async def open(self) -> None:
+        """Make the client; nothing is sent."""
+        self._client = httpx.AsyncClient(
+            base_url=self._url,
+            timeout=self._timeout,
+            headers={"User-Agent": "tidegate", "Accept-Encoding": "identity", **self._headers},
+            limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    def validate(self, call: Call) -> Failed | None:
+        """The stored body is readable and is the amount that the ledger says."""
+        try:
+            request = decode(call.body, AdjustmentRequest)
+        except Exception as error:
+            return Failed(FailureClass.BUG, "call.unreadable", f"the stored call cannot be read: {error}")
+        if (request.amount.minor, request.amount.currency) != (call.minor, call.currency):
+            return Failed(FailureClass.BUG, "call.amount", "the stored body and the ledger differ in amount")
+        return None
+
+    async def post(self, call: Call) -> Answer:
+        """POST /adjustments with the intent id as Idempotency-Key and as reference."""
+        request = decode(call.body, AdjustmentRequest)
+        body = {
+            "reference": call.intent_id,
+            "account_id": request.account_id,
+            **request.amount.to_wire(),
+            "reason_code": request.reason_code,
+            "source_document": request.source_document,
+            "kind": request.kind,
+        }
+        headers = {"Idempotency-Key": call.intent_id}
+        return await self._ask("POST", "/adjustments", call, json=body, headers=headers)
+
+    async def find_by_intent(self, call: Call) -> Answer:
+        """GET /adjustments?reference=..."""
+        return await self._ask("GET", "/adjustments", call, params={"reference": call.intent_id})
+
+    async def limits(self) -> tuple[Limit, ...] | None:
+        """GET /limits; it counts as a call, so it is not asked here."""
+        return None
+
+    async def _ask(self, method: str, path: str, call: Call, **request: Any) -> Answer:
+        try:
+            async with self._http.stream(method, path, **request) as response:
+                body = await _read(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            return Answer(NotSent(f"the ERP at {self._url} cannot be reached: {type(error).__name__}"))
+        except (httpx.HTTPError, httpx.StreamError, OSError, EOFError) as error:
+            return Answer(Lost(f"no answer came: {type(error).__name__}"))
+        except ValueError as error:
+            return Answer(Lost(str(error)))
+        timing = _TIMING.search(response.headers.get("Server-Timing", ""))
+        server_ns = int(float(timing[1]) * 1e6) if timing else None
+        return Answer(self._read_outcome(method, response, body, call), server_ns)
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        assert self._client is not None, "open() comes first"
+        return self._client
+
+    def _read_outcome(self, method: str, response: httpx.Response, body: bytes, call: Call) -> Outcome:
+        status = response.status_code
+        if status >= 300:
+            return self._refusal(response, body)
+        try:
+            if method == "GET" and status == 200:
+                found = msgspec.json.decode(body, type=_Found).items
+                return self._document(found[0], call, replayed=True) if found else Absent()
+            if method == "POST" and status in (200, 201):
+                return self._document(msgspec.json.decode(body, type=Document), call, replayed=status == 200)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return Lost(f"the ERP answered {status} with something that is not a document")
+        return Lost(f"the ERP answered {status}, which means nothing here")
+
+    def _document(self, document: Document, call: Call, replayed: bool) -> Outcome:
+        """Believe a document only if it is the one we asked for, to the cent."""
+        request = decode(call.body, AdjustmentRequest)
+        expected = (call.intent_id, request.amount.amount, request.amount.currency)
+        if (document.reference, document.amount, document.currency) != expected or not document.document_id:
+            return Lost("the ERP answered with a document that differs from the request")
+        return Posted(document.document_id, replayed)
+
+    def _refusal(self, response: httpx.Response, body: bytes) -> Failed | Lost:
+        try:
+            problem = msgspec.json.decode(body, type=_Problem)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            problem = _Problem()
+        after = parse_retry_after(response.headers.get("Retry-After"), self._now())
+        reason = (problem.detail or f"the ERP answered {response.status_code}")[:300]
+        return classify(response.status_code, problem.code, reason, after.seconds if after else None)
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body, but never more than `ANSWER_BYTES_MAX`, and never decompressed: we asked for it plain."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise ValueError("the ERP's answer is compressed although it was asked for plain")
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_raw(65_536):
+        size += len(part)
+        if size > ANSWER_BYTES_MAX:
+            raise ValueError(f"the ERP's answer is longer than {ANSWER_BYTES_MAX} bytes")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,104 @@
+"""Building a house from settings: which parts there are, and how the leaves of the tree are made."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from actors.adapters.rest import RestAdapter
+from actors.caller.gate import Gate
+from actors.caller.poster import Poster
+from actors.caller.results import Results
+from actors.controls import Controls
+from actors.credit_policy import CreditPolicyDecider
+from actors.decider import DeciderActor
+from actors.doors.desk import Desk
+from actors.doors.http.app import build as build_app
+from actors.doors.http.server import HttpDoor
+from actors.erp_requests import DOMAIN as CALLER_DOMAIN
+from actors.erp_requests import SYSTEM, ErpRequestDecider
+from actors.house import House
+from actors.runtime.actor import Actor
+from actors.runtime.clock import Clock
+from actors.runtime.entropy import Entropy
+from actors.services import BrokerLink, Housekeeping, StoreWriter, Timers, Watchdog
+from actors.settings import Settings
+from actors.tree import Make
+from broker.accept import Acceptor
+from broker.embedded import EmbeddedBroker
+from broker.life import Decider, Life
+from broker.port import Broker
+from broker.store.store import Store
+from broker.topology import build as build_topology
+from broker.topology import domain_queues
+from contracts.catalogue import REGISTRY
+from policies.limit_words import parse_limits
+from policies.watermarks import Watermarks
+
+VERSION = "0.1.0"
+
+
+class Builder:
+    """Puts a house together around an open store."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, entropy: Entropy, token: str) -> None:
+        self._settings = settings
+        self._token = token
+        self._store = store
+        self._deciders: dict[str, Decider] = {
+            "credit-policy": CreditPolicyDecider(),
+            "erp-requests": ErpRequestDecider(),
+        }
+        broker: Broker = EmbeddedBroker(store)
+        routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
+        self._acceptor = Acceptor(broker, REGISTRY, routes, settings.broker.partitions)
+        controls = Controls(store, clock)
+        marks = Watermarks(settings.flow.waiting_high, settings.flow.waiting_low)
+        queues = {d.domain: domain_queues(d.domain, settings.broker.partitions) for d in self._deciders.values()}
+        self.house = House(
+            store=store,
+            broker=broker,
+            controls=controls,
+            desk=Desk(store, self._acceptor, controls, clock, marks, SYSTEM),
+            clock=clock,
+            entropy=entropy,
+            registry=REGISTRY,
+            system=SYSTEM,
+            caller_domain=CALLER_DOMAIN,
+            consumed=queues,
+        )
+        self._topology = build_topology(list(queues), settings.broker.partitions)
+
+    def makers(self, listen: socket.socket) -> dict[str, Make]:
+        """How each leaf of the tree is made, by name. `listen` is the bound socket of the HTTP door."""
+        house = self.house
+        return {
+            "store-writer": lambda: StoreWriter(self._store),
+            "broker-link": lambda: BrokerLink(house.broker, self._topology),
+            "credit-policy": lambda: self._decider("credit-policy"),
+            "erp-requests": lambda: self._decider("erp-requests"),
+            "erp-poster": self._poster,
+            "timers": lambda: Timers(self._store, self._acceptor),
+            "housekeeping": lambda: Housekeeping(self._store),
+            "watchdog": lambda: Watchdog(lambda: house.root),
+            "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION), listen.dup),
+        }
+
+    def _decider(self, name: str) -> Actor:
+        house, decider = self.house, self._deciders[name]
+        life = Life(self._store, house.broker, self._acceptor, REGISTRY, decider)
+        actor = DeciderActor(life, house.broker, house.consumed[decider.domain], house.controls, decider.domain)
+        house.deciders[name] = actor
+        return actor
+
+    def _poster(self) -> Actor:
+        house, settings = self.house, self._settings
+        erp = settings.erp
+        token = Path(erp.token_file).read_text().strip() if erp.token_file else None
+        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token)
+        floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
+        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors)
+        results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
+        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
+        house.poster = house.desk.poster = poster
+        return poster

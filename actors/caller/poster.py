@@ -1,0 +1,348 @@
+"""The ERP poster: takes waiting calls through the gate, makes them, and stores what came of them.
+
+The order of things is what keeps money safe. Before a call leaves, its intent and its share of the budget are
+durable (`_start`). Whatever comes back is stored in one transaction with its consequences (`_store`). A crash in
+between leaves the call `in_flight`; the next life turns that into `unknown` (`_recover`), and an unknown call is
+looked up at the ERP by its intent id before anything is sent again (`_look_ups`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterable
+
+import anyio
+import anyio.abc
+import msgspec
+
+from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
+from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.results import Results
+from actors.caller.steps import Step, after_look_up, after_post, in_flight
+from actors.caller.worklist import Worklist
+from actors.controls import Controls, Order
+from actors.runtime.actor import Context
+from actors.runtime.clock import Clock, microseconds
+from broker.store.reads import Spend as StoredSpend
+from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
+from broker.store.store import Store, StoreUnavailable
+from broker.store.unit import Committed, Unit
+from policies.budget import arrival_bound
+from policies.lanes import LANES
+from policies.limits import RateLimit, Spend
+from policies.recoverability import FailureClass
+
+STARTS_MAX = 64
+"""Calls begun in one transaction."""
+_RETRY_SECONDS = 0.5
+_THROTTLED_SECONDS = 5.0
+"""How long to stay away when a system refuses for its limits and does not say how long."""
+
+
+class Flight(msgspec.Struct):
+    """A call on its way: `post` or `find`."""
+
+    admission: Admission
+    kind: str
+    call: Call
+    spend: int
+
+
+class Poster:
+    """The caller of one system. Restarted, it goes on from the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        adapter: Adapter,
+        gate: Gate,
+        results: Results,
+        controls: Controls,
+        domain: str,
+        history_seconds: float = 300.0,
+    ) -> None:
+        self._store = store
+        self._adapter = adapter
+        self.gate = gate
+        self._results = results
+        self._controls = controls
+        self._domain = domain
+        self._history = history_seconds
+        self._worklist = Worklist(store.reads, adapter.system)
+        self._unknown: list[tuple[int, int, Call]] = []
+        self._flights: dict[int, Flight] = {}
+        self._wake = asyncio.Event()
+        self._turning = asyncio.Lock()
+        self._next_spend = 1
+        self._due_at: int | None = None
+        self.closed: Closed | None = None
+        """Why nothing starts just now, for those who ask."""
+
+    async def run(self, context: Context) -> None:
+        """Call until asked to stop; then start nothing more and wait for what is in flight.
+
+        Cancelled with calls in flight, these are found as unknown by the next life.
+
+        Raises:
+            StoreUnavailable: the store could not be read at the start.
+        """
+        await self._adapter.open()
+        self._store.watch(self._follow)
+        try:
+            await self._recover(context)
+            context.ready()
+            async with anyio.create_task_group() as group:
+                while not context.stopping:
+                    context.beat()
+                    wait_seconds = await self._turn(group, context)
+                    await self._idle(context, wait_seconds)
+        finally:
+            self._store.unwatch(self._follow)
+            with anyio.CancelScope(shield=True):
+                await self._adapter.close()
+
+    # waking --------------------------------------------------------------------------------------------------
+
+    def _follow(self, unit: Unit, committed: Committed) -> None:
+        """Something committed may have made a call ready."""
+        lanes = {row.lane for row in unit.calls if row.system == self._adapter.system}
+        lanes |= {c.call.lane for c in unit.call_changes if c.call.system == self._adapter.system and not c.call.open}
+        for lane in lanes:
+            self._worklist.changed(lane)
+        for later in [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]:
+            if later:
+                self._due_at = min(later, self._due_at or later)
+        if lanes or unit.controls or unit.control_ends:
+            self._wake.set()
+
+    async def _idle(self, context: Context, seconds: float) -> None:
+        if not self._wake.is_set():
+            waiter = asyncio.ensure_future(self._wake.wait())
+            stop = asyncio.ensure_future(context.stop_asked.wait())
+            alarm = asyncio.ensure_future(context.clock.sleep(min(seconds, 1.0)))
+            try:
+                await asyncio.wait({waiter, stop, alarm}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (waiter, stop, alarm):
+                    task.cancel()
+        self._wake.clear()
+
+    async def settle_orders(self) -> None:
+        """Return when no call can start any more that an order given before now forbids."""
+        async with self._turning:
+            pass
+
+    def in_flight(self) -> int:
+        """Calls on their way."""
+        return len(self._flights)
+
+    def flights(self) -> list[str]:
+        """Intent ids of the calls on their way."""
+        return [flight.call.intent_id for flight in self._flights.values()]
+
+    # recovery ------------------------------------------------------------------------------------------------
+
+    async def _recover(self, context: Context) -> None:
+        """Take over what an earlier life left: calls in flight become unknown, and what it spent is spent."""
+        now = microseconds(context.clock.now())
+        unit = Unit(now)
+        self._unknown.clear()
+        for call in await self._store.reads.calls_unsettled(self._adapter.system):
+            if call.status == "in_flight":
+                reason = "the daemon ended while the call was under way"
+                unknown = msgspec.structs.replace(call, status="unknown", reason=reason, changed_at=now)
+                unit.call_changes.append(CallChange(unknown, "in_flight", self._domain))
+                call = unknown
+            self._look_up_at(call, context.clock.boot_ns())
+        self._next_spend = await self._store.reads.last_spend() + 1
+        self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
+        windows = [limit.window_ns for limit in self.gate.budget.limits if isinstance(limit, RateLimit)]
+        reach_us = int(max(self._history, max(windows, default=0) / 1e9, self._adapter.lost_seconds) * 2e6)
+        spends = await self._store.reads.spends(self._adapter.system, now - reach_us)
+        now_ns, lost_us = context.clock.boot_ns(), int(self._adapter.lost_seconds * 1e6)
+        unit.spend_ends = [
+            SpendEnd(spend.seq, now_ns + lost_us * 1_000, now + lost_us) for spend in spends if not spend.arrived_by_ns
+        ]
+        await self._store.commit(unit)
+        self.gate.restore(_restored(spends, context.clock, self._adapter.lost_seconds), now_ns)
+
+    def _look_up_at(self, call: Call, due_ns: int) -> None:
+        heapq.heappush(self._unknown, (due_ns, call.seq, call))
+
+    # one turn ------------------------------------------------------------------------------------------------
+
+    async def _turn(self, group: anyio.abc.TaskGroup, context: Context) -> float:
+        """Start everything that may start now; how many seconds until there may be more."""
+        async with self._turning:
+            now = microseconds(context.clock.now())
+            if self._due_at is not None and self._due_at <= now:
+                for lane in LANES:
+                    self._worklist.changed(lane)
+                self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
+            await self._worklist.refresh(now)
+            flights, closed = self._choose(context.clock.boot_ns())
+            self.closed = closed
+            if flights:
+                await self._start(flights, group, context)
+            if flights and closed is None:
+                return 0.0
+            return self._patience(closed, context, now)
+
+    def _patience(self, closed: Closed | None, context: Context, now: int) -> float:
+        times = [1.0]
+        if closed is not None and closed.until_ns is not None:
+            times.append((closed.until_ns - context.clock.boot_ns()) / 1e9)
+        if self._due_at is not None:
+            times.append((self._due_at - now) / 1e6)
+        if self._unknown:
+            times.append((self._unknown[0][0] - context.clock.boot_ns()) / 1e9)
+        return max(min(times), 0.0)
+
+    def _choose(self, now_ns: int) -> tuple[list[Flight], Closed | None]:
+        """Admit calls until the gate closes, nothing is left, or the transaction is full."""
+        flights: list[Flight] = []
+        while len(flights) < STARTS_MAX:
+            verdict = self._admit_next(now_ns)
+            if verdict is None or isinstance(verdict, Closed):
+                return flights, verdict
+            flights.append(verdict)
+        return flights, None
+
+    def _admit_next(self, now_ns: int) -> Flight | Closed | None:
+        if order := self._controls.first_on([self._adapter.system, self._domain]):
+            return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
+        if self._unknown and self._unknown[0][0] <= now_ns:
+            call = self._unknown[0][2]
+            admission = self.gate.admit_look_up(call, now_ns)
+            if isinstance(admission, Closed):
+                return admission
+            heapq.heappop(self._unknown)
+            return Flight(admission, "find", call, self._number())
+        heads = self._worklist.candidates(self._allowed)
+        if not heads:
+            return None
+        admission = self.gate.admit(heads, now_ns)
+        if isinstance(admission, Closed):
+            return admission
+        self._worklist.take(admission.call)
+        return Flight(admission, "post", admission.call, self._number())
+
+    def _allowed(self, call: Call) -> bool:
+        return self._controls.first_on([f"lane:{call.lane}"]) is None
+
+    def _number(self) -> int:
+        self._next_spend += 1
+        return self._next_spend - 1
+
+    async def _start(self, flights: list[Flight], group: anyio.abc.TaskGroup, context: Context) -> None:
+        """Make intents and spent budget durable, then let the calls go."""
+        clock = context.clock
+        now = microseconds(clock.now())
+        unit = Unit(now)
+        for flight in flights:
+            if flight.kind == "post":
+                flight.call = in_flight(flight.call, now)
+                unit.call_changes.append(CallChange(flight.call, "waiting", self._domain))
+            started = flight.admission.lease.admitted_ns
+            unit.spends.append(
+                SpendRow(
+                    flight.spend, self._adapter.system, flight.kind, flight.call.intent_id, clock.boot, started, now
+                )
+            )
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._store.commit(unit)
+        except StoreUnavailable as problem:
+            self._unstart(flights, clock.boot_ns())
+            context.notice(f"{self._domain} starts no call: {problem}")
+            await clock.wait(context.stop_asked, _RETRY_SECONDS)
+            return
+        for flight in flights:
+            self._flights[flight.spend] = flight
+            group.start_soon(self._fly, flight, context, name=f"{self._domain}/{flight.call.intent_id}")
+
+    def _unstart(self, flights: Iterable[Flight], now_ns: int) -> None:
+        for flight in flights:
+            self.gate.unsent(flight.admission, now_ns, unreachable=False)
+            if flight.kind == "post":
+                self._worklist.give_back(flight.admission.call)
+            else:
+                self._look_up_at(flight.call, now_ns)
+
+    # one call ------------------------------------------------------------------------------------------------
+
+    async def _fly(self, flight: Flight, context: Context) -> None:
+        started_ns = context.clock.boot_ns()
+        answer = await self._ask(flight)
+        ended_ns = context.clock.boot_ns()
+        bound_ns = arrival_bound(started_ns, ended_ns, answer.server_ns)
+        now = microseconds(context.clock.now())
+        follow = after_post if flight.kind == "post" else after_look_up
+        step = follow(flight.call, answer, self._adapter, now, context.entropy.random())
+        self._settle_gate(flight, answer, bound_ns, ended_ns)
+        lost = isinstance(answer.outcome, Lost)
+        safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
+        end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us)
+        with anyio.CancelScope(shield=True):
+            await self._store_step(flight, step, end, context)
+        del self._flights[flight.spend]
+        self._wake.set()
+
+    async def _ask(self, flight: Flight) -> Answer:
+        if flight.kind == "find":
+            return await self._adapter.find_by_intent(flight.call)
+        problem = self._adapter.validate(flight.call)
+        return Answer(problem) if problem else await self._adapter.post(flight.call)
+
+    def _settle_gate(self, flight: Flight, answer: Answer, bound_ns: int, now_ns: int) -> None:
+        admission = flight.admission
+        match answer.outcome:
+            case NotSent():
+                self.gate.unsent(admission, now_ns, unreachable=True)
+            case Lost():
+                self.gate.unanswered(admission, now_ns + int(self._adapter.lost_seconds * 1e9), now_ns)
+            case Failed(FailureClass.THROTTLED, _, reason, after):
+                seconds = _THROTTLED_SECONDS if after is None else after
+                self.gate.throttled(admission, bound_ns, now_ns + int(seconds * 1e9), reason)
+            case Failed(failure):
+                self.gate.answered(admission, bound_ns, failure is not FailureClass.TRANSIENT, now_ns)
+            case _:
+                self.gate.answered(admission, bound_ns, True, now_ns)
+
+    async def _store_step(self, flight: Flight, step: Step, end: SpendEnd, context: Context) -> None:
+        """Store the outcome, however long the store takes to be well again: the answer exists only here."""
+        was = flight.call.status
+        unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
+        while True:
+            try:
+                await self._store.commit(unit)
+                break
+            except StoreUnavailable as problem:
+                context.notice(f"the outcome of {flight.call.intent_id} waits to be stored: {problem}")
+                await context.clock.sleep(_RETRY_SECONDS)
+        if flight.kind == "post":
+            self._worklist.settled(step.call)
+        elif step.call.status == "waiting":
+            self._worklist.changed(step.call.lane)
+        if step.look_up_after_us is not None:
+            self._look_up_at(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
+        if step.hold_system is not None:
+            order = Order("hold", self._adapter.system, self._domain, step.hold_system)
+            await self._controls.give(order)
+
+
+def _restored(spends: Iterable[StoredSpend], clock: Clock, lost_seconds: float) -> list[Spend]:
+    """What an earlier life spent, on this clock: by the boot clock if it is the same boot, else by the wall's."""
+    now_ns, now = clock.boot_ns(), microseconds(clock.now())
+    found = []
+    for spend in spends:
+        if spend.arrived_by_ns is None or spend.arrived_by_at is None:
+            bound_ns = now_ns + int(lost_seconds * 1e9)
+        elif spend.boot == clock.boot:
+            bound_ns = spend.arrived_by_ns
+        else:
+            bound_ns = now_ns - (now - spend.arrived_by_at) * 1_000
+        # a bound in the future belongs to a call that may still be under way at the system
+        found.append(Spend(safe_at_ns=bound_ns) if bound_ns > now_ns else Spend(arrived_by_ns=bound_ns))
+    return found

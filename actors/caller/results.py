@@ -1,0 +1,98 @@
+"""What is written when a call ends: one unit with the outcome, the spent budget, milestones and the result event."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.caller.steps import Step
+from actors.runtime.clock import moment
+from broker.accept import dedupe_key
+from broker.port import Broker, Outgoing
+from broker.store.rows import Call, CallChange, ExceptionRow, MilestoneRow, SpendEnd
+from broker.store.unit import Unit
+from broker.topology import OUT
+from contracts.codec import decode, encode
+from contracts.envelope import Envelope, encode_envelope
+from contracts.messages import AdjustmentPosted, AdjustmentRefused, AdjustmentRequest
+from contracts.registry import Registry
+
+_json = msgspec.json.Encoder(order="deterministic")
+
+
+class Results:
+    """Builds the unit for a step of a call."""
+
+    def __init__(self, broker: Broker, registry: Registry, domain: str) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._domain = domain
+
+    def unit(self, was: str, step: Step, spend: SpendEnd | None, now: int) -> Unit:
+        """Everything that becomes true with this step."""
+        call = step.call
+        unit = Unit(now)
+        if call.status != was or call.status == "waiting":
+            unit.call_changes.append(CallChange(call, was, self._domain))
+        if spend is not None:
+            unit.spend_ends.append(spend)
+        if call.status in ("done", "refused"):
+            unit.items += self._broker.outbox([self._event(call, now)])
+        if call.status in ("done", "refused", "exception", "unknown") and call.status != was:
+            unit.milestones.append(self._milestone(call, now))
+        if step.owner is not None and step.failure is not None:
+            unit.exceptions.append(
+                ExceptionRow(
+                    key=call.key,
+                    failure=str(step.failure),
+                    owner=step.owner,
+                    cause=call.reason or "",
+                    message_id=call.message_id,
+                    intent_id=call.intent_id,
+                    body=call.body,
+                    opened_at=now,
+                )
+            )
+        return unit
+
+    def _milestone(self, call: Call, now: int) -> MilestoneRow:
+        name = {"done": "erp.posted"}.get(call.status, f"erp.{call.status}")
+        facts = {"intent_id": call.intent_id, "document": call.document, "reason": call.reason}
+        text = _json.encode({k: v for k, v in facts.items() if v}).decode()
+        return MilestoneRow("adjustment", call.key, name, now, self._domain, call.message_id, text)
+
+    def _event(self, call: Call, now: int) -> Outgoing:
+        request = decode(call.body, AdjustmentRequest)
+        data: AdjustmentPosted | AdjustmentRefused
+        if call.status == "done":
+            data = AdjustmentPosted(
+                intent_id=call.intent_id,
+                account_id=request.account_id,
+                amount=request.amount,
+                source_document=request.source_document,
+                document_id=call.document or "",
+                posted_at=moment(now),
+            )
+        else:
+            code, _, reason = (call.reason or "").partition(": ")
+            data = AdjustmentRefused(
+                intent_id=call.intent_id,
+                account_id=request.account_id,
+                amount=request.amount,
+                source_document=request.source_document,
+                code=code[:64] or "refused",
+                reason=reason,
+            )
+        type = "erp.adjustment.posted" if call.status == "done" else "erp.adjustment.refused"
+        envelope = Envelope(
+            id=f"{call.intent_id}-{call.status}",
+            source=f"urn:tidegate:{self._domain}",
+            type=type,
+            time=moment(now),
+            dataschema=self._registry.newest(type).dataschema,
+            tenant=call.tenant,
+            correlationid=call.correlation_id,
+            causationid=call.message_id,
+            data=msgspec.Raw(encode(data)),
+        )
+        dedupe = dedupe_key(envelope.tenant, envelope.source, envelope.id)
+        return Outgoing(dedupe, encode_envelope(envelope), type, exchange=OUT)

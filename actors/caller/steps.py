@@ -1,0 +1,148 @@
+"""From an answer to the next state of a call: facts in, step out, nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.adapters.port import Absent, Adapter, Answer, Failed, Lost, NotSent, Posted
+from broker.store.rows import Call
+from policies.recoverability import (
+    Failure,
+    FailureClass,
+    Hold,
+    LookUp,
+    OpenException,
+    Refuse,
+    RetryAt,
+    decide,
+)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """The call as it is to be stored, and what else follows. Times in microseconds since the epoch."""
+
+    call: Call
+    look_up_after_us: int | None = None
+    """Ask the system about it after so long."""
+    owner: str | None = None
+    """Whose exception it is, if it became one."""
+    failure: FailureClass | None = None
+    hold_system: str | None = None
+    """Why no call to this system may be made until somebody releases it."""
+
+
+_US = 1_000
+
+
+def after_post(call: Call, answer: Answer, adapter: Adapter, now: int, random: float) -> Step:
+    """What follows from the answer to a post. `call` is as it was in flight, this attempt counted."""
+    match answer.outcome:
+        case Posted(document):
+            return Step(_closed(call, "done", now, document=document))
+        case Failed() as failed:
+            return _after_failure(call, failed, adapter, now, random)
+        case NotSent(reason):
+            return Step(_waiting(call, now, reason, attempts=call.attempts - 1, sent=call.sent - 1))
+        case Lost(reason):
+            return _unknown(call, reason, adapter, now, random)
+        case Absent():
+            return _unknown(call, "the answer to a post made no sense", adapter, now, random)
+
+
+def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random: float) -> Step:
+    """What follows from a look-up of a call of unknown outcome."""
+    match answer.outcome:
+        case Posted(document):
+            return Step(_closed(call, "done", now, document=document))
+        case Absent():
+            quiet_us = now - call.changed_at
+            if adapter.deduplicates or quiet_us >= adapter.lost_seconds * 1_000_000:
+                return Step(_waiting(call, now, "looked up: the ERP does not have it, so it is sent again"))
+            return Step(call, look_up_after_us=int(adapter.lost_seconds * 1_000_000) - quiet_us)
+        case Failed() | NotSent() | Lost():
+            return _unknown(call, call.reason or "", adapter, call.changed_at, random)
+
+
+def _after_failure(call: Call, failed: Failed, adapter: Adapter, now: int, random: float) -> Step:
+    after_ns = None if failed.retry_after_seconds is None else int(failed.retry_after_seconds * 1e9)
+    facts = Failure(
+        failure_class=failed.failure,
+        attempts=call.attempts,
+        age_ns=(now - call.requested_at) * 1_000,
+        retry_after_ns=after_ns,
+        can_look_up=adapter.finds,
+    )
+    match decide(facts, random):
+        case RetryAt(delay_ns, burns):
+            wait = delay_ns // _US if burns else 0  # a throttled call waits for the gate, which is frozen
+            attempts = call.attempts if burns else call.attempts - 1
+            return Step(_waiting(call, now, failed.reason, attempts=attempts, not_before=now + wait if wait else 0))
+        case LookUp(delay_ns):
+            return Step(_status(call, "unknown", now, failed.reason), look_up_after_us=delay_ns // _US)
+        case Hold(_, _, True):
+            back = _waiting(call, now, failed.reason, attempts=call.attempts - 1)
+            return Step(back, hold_system=f"{failed.code}: {failed.reason}", failure=failed.failure)
+        case Hold(owner) | OpenException(owner) if failed.failure is not FailureClass.DATA_QUALITY:
+            return Step(_closed(call, "exception", now, reason=failed.reason), owner=owner, failure=failed.failure)
+        case Hold(owner) | OpenException(owner) | Refuse(owner):
+            reason = f"{failed.code}: {failed.reason}"
+            return Step(_closed(call, "refused", now, reason=reason), owner=owner, failure=failed.failure)
+
+
+def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float) -> Step:
+    failure = Failure(
+        failure_class=FailureClass.UNKNOWN_OUTCOME,
+        attempts=call.attempts,
+        age_ns=(now - call.requested_at) * 1_000,
+        can_look_up=adapter.finds,
+    )
+    match decide(failure, random):
+        case LookUp(delay_ns):
+            return Step(_status(call, "unknown", now, reason), look_up_after_us=delay_ns // _US)
+        case OpenException(owner, why):
+            closed = _closed(call, "exception", now, reason=f"{reason}; {why}")
+            return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
+        case RetryAt(delay_ns):
+            return Step(_waiting(call, now, reason, not_before=now + delay_ns // _US))
+        case Hold(owner) | Refuse(owner):
+            closed = _closed(call, "exception", now, reason=reason)
+            return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
+
+
+def in_flight(call: Call, now: int) -> Call:
+    """The call as it is stored before it is made."""
+    return msgspec.structs.replace(
+        call,
+        status="in_flight",
+        ready=0,
+        attempts=call.attempts + 1,
+        sent=call.sent + 1,
+        not_before=0,
+        changed_at=now,
+        reason=None,
+    )
+
+
+def _status(call: Call, status: str, now: int, reason: str) -> Call:
+    return msgspec.structs.replace(call, status=status, ready=0, changed_at=now, reason=reason)
+
+
+def _waiting(
+    call: Call, now: int, reason: str, attempts: int | None = None, not_before: int = 0, sent: int | None = None
+) -> Call:
+    return msgspec.structs.replace(
+        call,
+        status="waiting",
+        ready=1,
+        changed_at=now,
+        reason=reason,
+        attempts=call.attempts if attempts is None else attempts,
+        sent=call.sent if sent is None else sent,
+        not_before=not_before,
+    )
+
+
+def _closed(call: Call, status: str, now: int, document: str | None = None, reason: str | None = None) -> Call:
+    return msgspec.structs.replace(
+        call, status=status, open=0, ready=0, changed_at=now, document=document, reason=reason
+    )

@@ -1,0 +1,164 @@
+"""The daemon: one process, its signals, its tree, and an honest report at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+from loguru import logger
+
+from actors.build import Builder
+from actors.doors.http.server import bind
+from actors.house import House
+from actors.runtime.actor import Context
+from actors.runtime.clock import Clock, SystemClock
+from actors.runtime.entropy import Entropy, SystemEntropy
+from actors.runtime.events import ChildCrashed, ChildRestarting, SupervisionEvent
+from actors.runtime.loopwatch import LoopWatch
+from actors.runtime.supervisor import GaveUp, Supervisor
+from actors.services import log_event
+from actors.settings import Settings
+from actors.tree import tree
+from broker.store.store import Store
+from policies.limit_words import parse_limits
+
+RECENT_MAX = 50
+
+
+class StopReport(msgspec.Struct, frozen=True):
+    """What a stop left behind. Everything in it is durable and goes on at the next start."""
+
+    reason: str
+    calls_abandoned: list[str]
+    """Intent ids of calls cut off in flight: they will be looked up at the ERP before anything is sent again."""
+    calls_waiting: int
+    messages_queued: int
+
+
+def operator_token(directory: Path) -> str:
+    """The local operator token, made on first start, readable by its owner only."""
+    path = directory / "operator.token"
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(handle, f"{secrets.token_urlsafe(32)}\n".encode())
+        os.close(handle)
+    return path.read_text().strip()
+
+
+async def serve(
+    settings: Settings,
+    reload: Callable[[], Settings],
+    listening: Callable[[str], None] = lambda url: None,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+) -> int:
+    """Run until a signal or until the root gives up; the exit code.
+
+    SIGTERM and SIGINT drain within `daemon.drain_seconds`; a second one stops at once; SIGHUP reads the settings
+    again. `reload` gives the settings anew or raises; `listening` is told the URL once the door is open.
+
+    Raises:
+        StoreRefused: the data directory cannot be used.
+        PortInUse: the HTTP address cannot be bound.
+    """
+    clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    sock = bind(settings.http.host, settings.http.port)
+    async with Store(settings.directory) as store:
+        builder = Builder(settings, store, clock, entropy, operator_token(settings.directory))
+        house = builder.house
+        await house.controls.load()
+        root = Supervisor(tree(builder.makers(sock)), clock, entropy, _reporter(house))
+        house.root = root
+        context = Context("/", clock, entropy)
+        url = "http://{}:{}".format(*sock.getsockname()[:2])
+        with LoopWatch(asyncio.get_running_loop()):
+            code = await _run(root, context, settings, house, reload, lambda: listening(url))
+        await _report(house, "stopped on request" if code == 0 else "gave up")
+    sock.close()
+    return code
+
+
+def _reporter(house: House) -> Callable[[SupervisionEvent], None]:
+    def report(event: SupervisionEvent) -> None:
+        log_event(event)
+        house.restarts += isinstance(event, ChildRestarting)
+        if not isinstance(event, ChildCrashed):
+            house.recent = [*house.recent, msgspec.to_builtins(event)][-RECENT_MAX:]
+
+    return report
+
+
+async def _run(
+    root: Supervisor,
+    context: Context,
+    settings: Settings,
+    house: House,
+    reload: Callable[[], Settings],
+    up: Callable[[], None],
+) -> int:
+    """The root, and beside it whoever listens for signals."""
+    code = 0
+    async with anyio.create_task_group() as group:
+
+        async def live() -> None:
+            nonlocal code
+            try:
+                await root.run(context)
+            except* GaveUp as error:
+                code = 1
+                logger.critical("tidegate gives up: {}", "; ".join(str(one) for one in error.exceptions))
+            group.cancel_scope.cancel()
+
+        async def tell() -> None:
+            await context.is_ready.wait()
+            up()
+
+        group.start_soon(live)
+        group.start_soon(tell)
+        group.start_soon(_signals, root.haste, context, settings, house, reload)
+    return code
+
+
+async def _signals(
+    haste: asyncio.Event, context: Context, settings: Settings, house: House, reload: Callable[[], Settings]
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                _reload(house, reload)
+            elif context.stopping:
+                logger.warning("second signal: stopping at once; calls in flight will be looked up at the next start")
+                haste.set()
+            else:
+                logger.info("draining for at most {} s", settings.daemon.drain_seconds)
+                context.stop_asked.set()
+                asyncio.get_running_loop().call_later(settings.daemon.drain_seconds, haste.set)
+
+
+def _reload(house: House, reload: Callable[[], Settings]) -> None:
+    """Take over what can change while running; keep the old settings when the new ones are refused."""
+    try:
+        fresh = reload()
+    except Exception as error:
+        logger.error("settings not reloaded, the old ones stay in force: {}", error)
+        return
+    if house.poster is not None:
+        house.poster.gate.budget.resize(parse_limits(fresh.erp.limits), house.clock.boot_ns())
+    logger.info("settings reloaded: ERP limits are {}", ", ".join(fresh.erp.limits))
+
+
+async def _report(house: House, reason: str) -> None:
+    flights = house.poster.flights() if house.poster else []
+    report = StopReport(
+        reason=reason,
+        calls_abandoned=flights,
+        calls_waiting=sum(n for (_, _, status), n in house.store.counters.calls.items() if status == "waiting"),
+        messages_queued=sum(row.ready + row.unsettled for row in await house.broker.statistics()),
+    )
+    logger.info("{}", msgspec.json.encode(report).decode())

@@ -1,0 +1,1 @@
+"""Where messages come in: every door hands what it read to the same desk."""

@@ -1,0 +1,1 @@
+"""The HTTP door: CloudEvents in, status out, operator verbs behind a token."""

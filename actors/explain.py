@@ -1,0 +1,145 @@
+"""Why is it not done yet? One true sentence, the owner who can change it, and an ETA, by business key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from actors.house import House
+from actors.runtime.clock import microseconds, moment
+from broker.store.reads import Control, MessageRecord
+from broker.store.rows import Call
+from policies.lanes import LANES
+
+
+class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`state` is for scripts, `sentence` for people; `eta` is RFC 3339, absent when it depends on a person."""
+
+    key: str
+    state: str
+    sentence: str
+    owner: str = "nobody"
+    eta: str | None = None
+
+
+class Explainer:
+    """Finds the first true reason, from the outcome backwards."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def explain(self, key: str) -> Explanation:
+        """The state of a case, an invoice, an intent id or a document reference.
+
+        Raises:
+            TimeoutError: the store took too long to answer.
+        """
+        reads = self._house.store.reads
+        if calls := await reads.calls_by_key(key):
+            undone = [call for call in calls if call.status != "done"]
+            return await self._call(key, undone[0] if undone else calls[-1])
+        messages = await reads.messages_by_key(key)
+        if not messages:
+            messages = await reads.messages_by_id(key)
+        if not messages:
+            return Explanation(key, "unknown_key", f"Nothing is known under {key}.")
+        return await self._message(key, messages)
+
+    # messages ------------------------------------------------------------------------------------------------
+
+    async def _message(self, key: str, messages: list[MessageRecord]) -> Explanation:
+        waiting = [message for message in messages if message.handled_at is None]
+        if waiting:
+            return self._queued(key, waiting[0])
+        reads = self._house.store.reads
+        if exceptions := await reads.exceptions(key):
+            last = exceptions[-1]
+            sentence = f"It needs the {last.owner} team: {last.cause}"
+            return Explanation(key, f"exception.{last.failure}", sentence, owner=last.owner)
+        decisions = await reads.decisions([messages[-1].key])
+        decision = decisions.get(messages[-1].key)
+        if decision is None:
+            return Explanation(key, "done", "It was handled; nothing is left to do.")
+        facts = msgspec.json.decode(decision.facts, type=dict[str, str])
+        if decision.name == "credit.refused":
+            sentence = f"No credit: {facts.get('reasons', '')} ({facts.get('code')}, {facts.get('policy_version')})."
+            return Explanation(key, "refused_by_policy", sentence)
+        return Explanation(key, "deciding", "It was approved and its adjustment is on the way to the ERP's worklist.")
+
+    def _queued(self, key: str, message: MessageRecord) -> Explanation:
+        if order := self._house.controls.on_queue(message.queue):
+            return self._ordered(key, order, "It waits to be decided")
+        return Explanation(key, "queued", f"It is in the queue {message.queue} and will be decided in a moment.")
+
+    # calls ---------------------------------------------------------------------------------------------------
+
+    async def _call(self, key: str, call: Call) -> Explanation:
+        match call.status:
+            case "done":
+                return Explanation(key, "done", f"It is posted at the ERP as {call.document}; nothing is left to do.")
+            case "refused":
+                owner = await self._owner(call)
+                return Explanation(key, "refused", f"The ERP refused it: {call.reason}.", owner=owner)
+            case "exception":
+                owner = await self._owner(call)
+                return Explanation(key, "exception", f"It needs the {owner} team: {call.reason}.", owner=owner)
+            case "in_flight":
+                since = f"{moment(call.changed_at):%H:%M:%S} UTC"
+                return Explanation(key, "in_flight", f"It is at the ERP right now, since {since}.", owner="it")
+            case "unknown":
+                sentence = (
+                    f"Its outcome is not known ({call.reason}); it is looked up at the ERP by {call.intent_id} "
+                    "and not sent again before that is answered."
+                )
+                return Explanation(key, "unknown", sentence, owner="it")
+            case _:
+                return await self._waiting(key, call)
+
+    async def _owner(self, call: Call) -> str:
+        exceptions = await self._house.store.reads.exceptions(call.key)
+        return exceptions[-1].owner if exceptions else "finance"
+
+    async def _waiting(self, key: str, call: Call) -> Explanation:
+        house = self._house
+        if order := house.controls.on_call(call.system, house.caller_domain, call.lane):
+            return self._ordered(key, order, "It waits for the ERP")
+        if call.not_before > microseconds(house.clock.now()):
+            until = moment(call.not_before)
+            why = f" after {call.reason}" if call.reason else " as was asked for"
+            return Explanation(key, "delayed", f"It goes on at {until:%H:%M:%S} UTC{why}.", eta=_iso(call.not_before))
+        if not call.ready and (first := await house.store.reads.blocking(call)) is not None:
+            inner = await self._call(first.key, first)
+            sentence = f"It waits behind {first.key} of the same account, to keep their order. {inner.sentence}"
+            return Explanation(key, "behind", sentence, inner.owner, inner.eta)
+        return await self._in_line(key, call)
+
+    async def _in_line(self, key: str, call: Call) -> Explanation:
+        house = self._house
+        above = LANES[: LANES.index(call.lane)]
+        ahead = await house.store.reads.calls_ahead(call)
+        ahead += sum(house.store.counters.waiting(call.system, lane) for lane in above)
+        poster = house.poster
+        if poster is None:
+            return Explanation(key, "stopped", "The ERP poster is being restarted.", owner="it")
+        now_ns = house.clock.boot_ns()
+        seconds = (poster.gate.budget.eta(now_ns, ahead) - now_ns) / 1e9
+        eta = microseconds(house.clock.now() + timedelta(seconds=seconds))
+        if poster.closed is not None and poster.closed.what in ("frozen", "probe", "return", "breaker"):
+            sentence = f"The ERP gets a rest: {poster.closed.reason}. {ahead} calls stand before it."
+            return Explanation(key, "erp_rests", sentence, owner="it", eta=_iso(eta))
+        sentence = (
+            f"It waits for its turn in the {call.lane} lane within the ERP's limits; {ahead} calls stand before it."
+        )
+        return Explanation(key, "in_line", sentence, eta=_iso(eta))
+
+    def _ordered(self, key: str, order: Control, what: str) -> Explanation:
+        until = f" until {moment(order.until):%Y-%m-%d %H:%M} UTC" if order.until else ""
+        past = {"pause": "paused", "hold": "put on hold", "drain": "drained"}[order.verb]
+        sentence = f"{what}: {order.target} was {past} by {order.who}{until} ({order.reason})."
+        eta = _iso(order.until) if order.until else None
+        return Explanation(key, "paused" if order.verb == "pause" else "held", sentence, order.who, eta)
+
+
+def _iso(microseconds: int) -> str:
+    return moment(microseconds).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,57 @@
+"""What the actors of one daemon share: the one place that knows who is who at run time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.caller.poster import Poster
+from actors.controls import Controls
+from actors.decider import DeciderActor
+from actors.doors.desk import Desk
+from actors.runtime.clock import Clock
+from actors.runtime.entropy import Entropy
+from actors.runtime.supervisor import Supervisor
+from broker.port import Broker
+from broker.store.store import Store
+from contracts.registry import Registry
+
+
+@dataclass(slots=True)
+class House:
+    """Filled by the tree; actors that are restarted replace their entry."""
+
+    store: Store
+    broker: Broker
+    controls: Controls
+    desk: Desk
+    clock: Clock
+    entropy: Entropy
+    registry: Registry
+    system: str
+    caller_domain: str
+    consumed: dict[str, list[str]]
+    """Queues that each domain must be consuming for the daemon to be ready."""
+    root: Supervisor | None = None
+    poster: Poster | None = None
+    deciders: dict[str, DeciderActor] = field(default_factory=dict)
+    restarts: int = 0
+    recent: list[dict[str, Any]] = field(default_factory=list)
+    """The last supervision events, newest last."""
+
+    async def is_ready(self) -> bool:
+        """Every child is up, the store writes, and the broker itself says that every queue is consumed by us."""
+        if self.root is None or any(child.state != "up" for child in self.root.census()):
+            return False
+        consumers = {row.queue: row.consumers for row in await self.broker.statistics()}
+        wanted = [queue for queues in self.consumed.values() for queue in queues]
+        return self.store.writer.failure is None and all(consumers.get(queue, 0) > 0 for queue in wanted)
+
+    def actors(self) -> list[dict[str, Any]]:
+        """The census: each place in the tree with its state, starts and last crash."""
+        if self.root is None:
+            return []
+        return [
+            {"path": child.path, "state": child.state, "starts": child.starts, "last_crash": child.last_crash}
+            for child in self.root.census()
+        ]

@@ -1,0 +1,1 @@
+"""The actor runtime: clock, entropy, mailboxes, supervision. It knows nothing of messages or money."""

@@ -1,0 +1,125 @@
+"""Small actors that keep the house: the store's writer, the broker's link, timers, the watchdog, housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from loguru import logger
+
+from actors.runtime.actor import Context
+from actors.runtime.clock import microseconds
+from actors.runtime.supervisor import Supervisor
+from broker.accept import Acceptor
+from broker.port import Broker, Topology
+from broker.store.store import Store, StoreUnavailable
+from broker.store.unit import Unit
+from contracts.envelope import decode_envelope
+
+TIMERS_MAX = 500
+
+
+class StoreWriter:
+    """Runs the store's one writer; the last to stop, so that everybody's last words are written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def run(self, context: Context) -> None:
+        """Write until stopped, then until nothing is pending."""
+        writing = asyncio.ensure_future(self._store.writer.run(context.beat))
+        stop = asyncio.ensure_future(context.stop_asked.wait())
+        try:
+            context.ready()
+            await asyncio.wait({writing, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                await self._store.writer.idle()
+        finally:
+            stop.cancel()
+            writing.cancel()
+            await asyncio.wait({writing})
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            raise error
+
+
+class BrokerLink:
+    """Holds the connection to the broker and declares the topology before anybody publishes."""
+
+    def __init__(self, broker: Broker, topology: Topology) -> None:
+        self._broker = broker
+        self._topology = topology
+
+    async def run(self, context: Context) -> None:
+        """Connect, declare, stay.
+
+        Raises:
+            BrokerError: it cannot be reached or differs from what we need.
+        """
+        async with self._broker.connected():
+            await self._broker.declare(self._topology)
+            context.ready()
+            await context.until_stopped()
+
+
+class Timers:
+    """Puts messages into their queues when their moment has come."""
+
+    def __init__(self, store: Store, acceptor: Acceptor) -> None:
+        self._store = store
+        self._acceptor = acceptor
+
+    async def run(self, context: Context) -> None:
+        """Look every second. A timer and its message change in one transaction, so none fires twice."""
+        context.ready()
+        while not await context.pause(context.stop_asked, 1.0):
+            now = microseconds(context.clock.now())
+            due = await self._store.reads.timers_due(now, TIMERS_MAX)
+            if not due:
+                continue
+            unit = Unit(now, timers_done=[name for name, *_ in due])
+            for _, _, _, body in due:
+                unit.accepts.append(self._acceptor.prepare(self._acceptor.read(decode_envelope(body)), now))
+            try:
+                await self._store.commit(unit)
+            except StoreUnavailable as problem:
+                context.notice(f"timers wait: {problem}")
+
+
+class Watchdog:
+    """Replaces actors that give no sign of life."""
+
+    def __init__(self, root: Callable[[], Supervisor | None]) -> None:
+        self._root = root
+
+    async def run(self, context: Context) -> None:
+        """Look every second."""
+        context.ready()
+        while not await context.pause(context.stop_asked, 1.0):
+            if (root := self._root()) is not None:
+                root.replace_hung(context.clock.boot_ns())
+
+
+class Housekeeping:
+    """Keeps the write-ahead log short."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def run(self, context: Context) -> None:
+        """Look every half minute."""
+        context.ready()
+        while not await context.pause(context.stop_asked, 30.0):
+            await self._store.checkpoint()
+
+
+def log_event(event: msgspec.Struct) -> None:
+    """Supervision events, one line each; crashes with their traceback (which never shows local variables)."""
+    facts = msgspec.structs.asdict(event)
+    detail = facts.pop("detail", "")
+    name = type(event).__name__
+    level = {"ChildCrashed": "ERROR", "Escalated": "CRITICAL", "ChildHung": "ERROR", "ChildRestarting": "WARNING"}
+    text = " ".join(f"{key}={value!r}" for key, value in facts.items())
+    logger.log(level.get(name, "DEBUG"), "{} {}", name, text)
+    if detail:
+        logger.debug("{}", detail)

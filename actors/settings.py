@@ -1,0 +1,122 @@
+"""The daemon's settings: one checked record. Units stand in the names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from policies.limit_words import parse_limits
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the durable state lives."""
+
+    directory: str = ".tidegate"
+
+
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP door. Anything but loopback needs `expose = true` and a proxy with TLS in front."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    expose: bool = False
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`embedded`, or an amqp:// or amqps:// URL (give it by environment or file: it holds a password)."""
+
+    url: str = "embedded"
+    url_file: str | None = None
+    partitions: int = 4
+
+
+class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ERP and what it allows. `lost_seconds`: how long after a lost answer it may still be busy with the call."""
+
+    url: str = "http://127.0.0.1:8090"
+    limits: tuple[str, ...] = ("10/1s", "5 concurrent")
+    timeout_seconds: float = 30.0
+    lost_seconds: float = 30.0
+    token_file: str | None = None
+
+
+class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Order and back-pressure. Floors in percent of the calls; the marks count waiting calls."""
+
+    standard_floor_percent: int = 10
+    bulk_floor_percent: int = 5
+    waiting_high: int = 2_000_000
+    waiting_low: int = 1_800_000
+
+
+class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The process itself."""
+
+    drain_seconds: float = 30.0
+    log_level: str = "INFO"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set; no file at all gives a working embedded daemon."""
+
+    data: Data = Data()
+    http: Http = Http()
+    broker: BrokerSettings = BrokerSettings()
+    erp: Erp = Erp()
+    flow: Flow = Flow()
+    daemon: Daemon = Daemon()
+
+    @property
+    def directory(self) -> Path:
+        """The data directory."""
+        return Path(self.data.directory)
+
+
+class SettingsRefused(Exception):
+    """A setting is wrong; the text names the key, what was expected, what was given, and an example."""
+
+
+_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def check(settings: Settings) -> Settings:
+    """Relations and ranges that types cannot say.
+
+    Raises:
+        SettingsRefused: naming the key.
+    """
+    try:
+        parse_limits(settings.erp.limits)
+    except ValueError as error:
+        raise SettingsRefused(f"erp.limits: {error}") from None
+    if not settings.erp.limits:
+        raise SettingsRefused(
+            'erp.limits: at least one limit is needed, for example limits = ["10/1s", "5 concurrent"]'
+        )
+    _range("http.port", settings.http.port, 0, 65_535)
+    _range("broker.partitions", settings.broker.partitions, 1, 256)
+    _range("erp.timeout_seconds", settings.erp.timeout_seconds, 0.1, 900)
+    _range("erp.lost_seconds", settings.erp.lost_seconds, 0, 86_400)
+    _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
+    _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
+    _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)
+    if settings.flow.standard_floor_percent + settings.flow.bulk_floor_percent > 50:
+        raise SettingsRefused("flow: the floors add up to more than 50 percent, which would leave urgent work waiting")
+    if not 0 <= settings.flow.waiting_low < settings.flow.waiting_high:
+        raise SettingsRefused("flow.waiting_low: expected 0 or more and less than flow.waiting_high")
+    if settings.http.host not in ("127.0.0.1", "::1", "localhost") and not settings.http.expose:
+        raise SettingsRefused(
+            f"http.host: {settings.http.host!r} is not loopback. Put a proxy with TLS in front and keep 127.0.0.1, "
+            "or set http.expose = true if you mean it."
+        )
+    if settings.daemon.log_level not in _LEVELS:
+        raise SettingsRefused(f"daemon.log_level: {settings.daemon.log_level!r} is not one of {', '.join(_LEVELS)}")
+    if settings.broker.url != "embedded" and not settings.broker.url.startswith(("amqp://", "amqps://")):
+        raise SettingsRefused('broker.url: expected "embedded", or a URL that begins with amqp:// or amqps://')
+    return settings
+
+
+def _range(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingsRefused(f"{key}: {value} is outside {low} to {high}")

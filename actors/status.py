@@ -1,0 +1,260 @@
+"""What there is to know: about a message, a business key, and the whole house. Reads only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.explain import Explainer, Explanation
+from actors.house import House
+from actors.runtime.clock import moment
+from broker.store.reads import MessageRecord, Milestone
+from broker.store.rows import Call
+from policies.lanes import LANES
+
+
+def iso(microseconds: int | None) -> str | None:
+    """A stored moment as RFC 3339 text."""
+    if microseconds is None:
+        return None
+    return moment(microseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class CallView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call as people see it."""
+
+    intent_id: str
+    system: str
+    lane: str
+    status: str
+    attempts: int
+    requested_at: str | None
+    changed_at: str | None
+    amount: str | None = None
+    document: str | None = None
+    reason: str | None = None
+
+
+class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message and what became of it."""
+
+    id: str
+    type: str
+    key: str
+    lane: str
+    state: str
+    accepted_at: str | None
+    handled_at: str | None = None
+    correlation_id: str | None = None
+    explanation: Explanation | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A milestone of a business key."""
+
+    at: str | None
+    process: str
+    name: str
+    actor: str
+    facts: dict[str, str]
+
+
+class ProcessView(msgspec.Struct, frozen=True):
+    """The story of a business key."""
+
+    key: str
+    known: bool
+    explanation: Explanation
+    milestones: list[Event]
+    calls: list[CallView]
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one accepted message: `pending`, `posted`, `refused`, `approval` or `exception`."""
+
+    seq: int
+    id: str
+    key: str
+    lane: str
+    outcome: str
+    reason: str | None = None
+    reference: str | None = None
+    document: str | None = None
+    amount: str | None = None
+    currency: str | None = None
+
+
+class OutcomePage(msgspec.Struct, frozen=True):
+    """A page of outcomes; ask again with `after=next`."""
+
+    items: list[Outcome]
+    next: int
+
+
+class Status:
+    """Answers questions from the store and from the running actors."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._explainer = Explainer(house)
+
+    async def message(self, message_id: str) -> MessageView | None:
+        """The message with this CloudEvents id, if it was accepted here."""
+        found = await self._house.store.reads.messages_by_id(message_id)
+        if not found:
+            return None
+        record = found[-1]
+        explanation = await self._explainer.explain(record.key)
+        return MessageView(
+            id=record.id,
+            type=record.type,
+            key=record.key,
+            lane=record.lane,
+            state=record.outcome or "queued",
+            accepted_at=iso(record.accepted_at),
+            handled_at=iso(record.handled_at),
+            correlation_id=record.correlation_id,
+            explanation=explanation,
+        )
+
+    async def process(self, key: str) -> ProcessView:
+        """Everything under a business key, an intent id or a document reference."""
+        reads = self._house.store.reads
+        calls = await reads.calls_by_key(key)
+        milestones = await reads.milestones(calls[0].key if calls else key)
+        explanation = await self._explainer.explain(key)
+        return ProcessView(
+            key,
+            explanation.state != "unknown_key",
+            explanation,
+            [_event(m) for m in milestones],
+            [_view(c) for c in calls],
+        )
+
+    async def outcomes(self, after: int, limit: int) -> OutcomePage:
+        """Messages accepted after a number, with what became of them."""
+        reads = self._house.store.reads
+        records = await reads.messages_after(after, limit)
+        keys = [record.key for record in records]
+        calls = {call.key: call for call in await reads.calls_by_message(keys)}
+        decisions = await reads.decisions(keys)
+        items = [_outcome(record, calls.get(record.key), decisions.get(record.key)) for record in records]
+        return OutcomePage(items, records[-1].seq if records else after)
+
+    async def explain(self, key: str) -> Explanation:
+        """One true sentence, the owner and the ETA."""
+        return await self._explainer.explain(key)
+
+    async def overview(self) -> dict[str, Any]:
+        """The whole house on one page: actors, queues, calls, budget, orders, exceptions."""
+        house = self._house
+        queues = [q for q in await house.broker.statistics() if q.ready or q.unsettled or q.paused]
+        return {
+            "at": house.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "ready": await house.is_ready(),
+            "actors": house.actors(),
+            "queues": [msgspec.to_builtins(queue) for queue in queues],
+            "calls": self._calls(),
+            "budget": self._budget(),
+            "gate": self._gate(),
+            "orders": [
+                {
+                    "verb": o.verb,
+                    "target": o.target,
+                    "who": o.who,
+                    "reason": o.reason,
+                    "since": iso(o.since),
+                    "until": iso(o.until),
+                }
+                for o in house.controls.in_force()
+            ],
+            "exceptions": [
+                {"failure": failure, "owner": owner, "open": count}
+                for (failure, owner), count in (await house.store.reads.exceptions_open()).items()
+            ],
+            "messages": {
+                "accepted": house.store.counters.accepted,
+                "duplicates": house.store.counters.duplicates,
+                "handled": house.store.counters.handled,
+            },
+        }
+
+    def _calls(self) -> list[dict[str, Any]]:
+        counters = self._house.store.counters.calls
+        statuses = ("waiting", "in_flight", "unknown", "done", "refused", "exception")
+        systems = sorted({system for system, _, _ in counters} or {self._house.system})
+        return [
+            {"system": system, "lane": lane, **{status: counters[system, lane, status] for status in statuses}}
+            for system in systems
+            for lane in LANES
+        ]
+
+    def _budget(self) -> list[dict[str, Any]]:
+        poster = self._house.poster
+        if poster is None:
+            return []
+        now_ns = self._house.clock.boot_ns()
+        return [
+            {
+                "name": usage.name,
+                "used": usage.used,
+                "limit": usage.limit,
+                "window_seconds": usage.window_ns / 1e9 if usage.window_ns else None,
+            }
+            for usage in poster.gate.budget.usage(now_ns)
+        ]
+
+    def _gate(self) -> dict[str, Any]:
+        poster = self._house.poster
+        if poster is None:
+            return {"in_flight": 0, "closed": "the ERP poster is not running"}
+        return {"in_flight": poster.in_flight(), "closed": poster.closed.reason if poster.closed else None}
+
+
+def _event(milestone: Milestone) -> Event:
+    facts = msgspec.json.decode(milestone.facts, type=dict[str, str])
+    return Event(iso(milestone.at), milestone.process, milestone.name, milestone.actor, facts)
+
+
+def _view(call: Call) -> CallView:
+    return CallView(
+        intent_id=call.intent_id,
+        system=call.system,
+        lane=call.lane,
+        status=call.status,
+        attempts=call.attempts,
+        requested_at=iso(call.requested_at),
+        changed_at=iso(call.changed_at),
+        amount=str(call.money) if call.money else None,
+        document=call.document,
+        reason=call.reason,
+    )
+
+
+_CALL_OUTCOME = {"done": "posted", "refused": "refused", "exception": "exception"}
+
+
+def _outcome(record: MessageRecord, call: Call | None, decision: Milestone | None) -> Outcome:
+    facts = msgspec.json.decode(decision.facts, type=dict[str, str]) if decision else {}
+    verdict = decision.name.removeprefix("credit.") if decision else None
+    if call is not None:
+        outcome = _CALL_OUTCOME.get(call.status, "pending")
+        reason = call.reason
+    elif record.handled_at is None or verdict == "approved":
+        outcome, reason = "pending", None
+    else:
+        outcome = {"refused": "refused", "approval_required": "approval"}.get(verdict or "", "exception")
+        reason = facts.get("code")
+    return Outcome(
+        seq=record.seq,
+        id=record.id,
+        key=record.key,
+        lane=record.lane,
+        outcome=outcome,
+        reason=reason,
+        reference=call.intent_id if call else facts.get("intent_id"),
+        document=call.document if call else None,
+        amount=call.money.amount if call and call.money else facts.get("amount"),
+        currency=call.currency if call else facts.get("currency"),
+    )

@@ -1,0 +1,50 @@
+"""The supervision tree, and nothing else. Children start in this order and stop in reverse.
+
+tidegate (rest for one: what stands below relies on what stands above)
+├── store-writer      the one writer of the store
+├── broker-link       connection and topology
+├── deciders (one for one)
+│   ├── credit-policy     support.case.opened -> credit, adjustment request
+│   └── erp-requests      erp.adjustment.request -> call
+├── callers (one for one)
+│   └── erp-poster        calls -> gate -> ERP
+├── services (one for one)
+│   ├── timers            messages at their moment
+│   ├── housekeeping      a short write-ahead log
+│   └── watchdog          replaces the silent
+└── doors (one for one)
+    └── http              messages in, status out, operator verbs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.runtime.actor import Actor
+from actors.runtime.supervisor import ChildSpec, Strategy, SupervisorSpec
+from policies.restarts import RestartLimit
+
+_MINUTE_NS = 60_000_000_000
+
+Make = Callable[[], Actor]
+
+
+def tree(actors: dict[str, Make]) -> SupervisorSpec:
+    """The tree over the makers of its leaves, by name."""
+
+    def leaf(name: str, **patience: float) -> ChildSpec:
+        return ChildSpec(name, actors[name], **patience)
+
+    return SupervisorSpec(
+        "tidegate",
+        strategy=Strategy.REST_FOR_ONE,
+        limit=RestartLimit(count=5, period_ns=_MINUTE_NS),
+        children=(
+            leaf("store-writer"),
+            leaf("broker-link", start_seconds=60.0),
+            SupervisorSpec("deciders", (leaf("credit-policy"), leaf("erp-requests"))),
+            SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0),)),
+            SupervisorSpec("services", (leaf("timers"), leaf("housekeeping"), leaf("watchdog"))),
+            SupervisorSpec("doors", (leaf("http"),)),
+        ),
+    )
