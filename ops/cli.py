@@ -1,0 +1,235 @@
+"""The command line. Each verb is a few lines here; what it does stands in a module of its own."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actors.settings import Settings, SettingsRefused
+from broker.store.migrate import StoreRefused
+from ops.client import Client, DaemonAway, Refused
+from ops.config import CONFIG, load
+
+_PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
+"""For verbs that are programs of their own: they read their options (and --help) themselves."""
+
+
+class Shared:
+    """What all verbs share: where the settings are, and how to print."""
+
+    def __init__(self, config: Path | None, data: str | None, as_json: bool) -> None:
+        self.config = config
+        self.data = data
+        self.as_json = as_json
+
+    def settings(self, **overrides: Any) -> Settings:
+        """The checked settings."""
+        return load(self.config, os.environ, {"data.directory": self.data, **overrides})
+
+    def client(self, url: str | None = None) -> Client:
+        """A client of the daemon that these settings describe."""
+        settings = self.settings()
+        host = f"http://{settings.http.host}:{settings.http.port}"
+        return Client(url or os.environ.get("TIDEGATE_URL") or host, settings.directory / "operator.token")
+
+    def say(self, value: dict[str, Any], human: Callable[[], None]) -> None:
+        """Print for scripts or for people."""
+        if self.as_json:
+            click.echo(json.dumps(value))
+        else:
+            human()
+
+
+pass_shared = click.make_pass_decorator(Shared)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar=CONFIG, help="TOML file (default: built-in settings)."
+)
+@click.option("--data", help="Data directory (default: .tidegate).")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.version_option("0.1.0", prog_name="tidegate")
+@click.pass_context
+def tidegate(context: click.Context, config: Path | None, data: str | None, as_json: bool) -> None:
+    """Tidegate stands between an ERP and the systems around it: it absorbs surges, keeps the ERP within its limits,
+    posts every amount once, and can say why a thing is not done yet.
+
+    First steps: `tidegate demo`, then `tidegate serve` in one terminal and `tidegate status --watch` in another.
+    """
+    context.obj = Shared(config, data, as_json)
+
+
+@tidegate.command()
+@click.option("--port", type=int, help="HTTP port (0: any free one).")
+@click.option("--erp-url", help="Base URL of the ERP.")
+@pass_shared
+def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C (once: drain; twice: stop at once; SIGHUP: reload)."""
+    from ops.service import run_service
+
+    overrides = {"http.port": port, "erp.url": erp_url}
+    raise SystemExit(run_service(shared.settings(**overrides), lambda: shared.settings(**overrides), shared.as_json))
+
+
+@tidegate.command()
+@click.option("--cases", default=2000, show_default=True, help="Support cases in the incident.")
+@click.option("--seed", default=7, show_default=True)
+@click.option("--profile", default="demo", show_default=True, help="The sandbox ERP's limits.")
+@click.option("--crash", is_flag=True, help="Kill the daemon with SIGKILL five times in mid-surge.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/demo"), show_default=True)
+@pass_shared
+def demo(shared: Shared, cases: int, seed: int, profile: str, crash: bool, out: Path) -> None:
+    """An incident surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log."""
+    from ops.demo import run_demo
+
+    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, out, shared.as_json))
+
+
+@tidegate.command()
+@click.option("--pack", default="incident", show_default=True, help="incident, billing-cycle or renewal.")
+@click.option("--cases", default=2000, show_default=True)
+@click.option("--seed", default=7, show_default=True)
+@click.option("--url", help="The daemon (default: from the settings).")
+@click.option(
+    "--erp-log", type=click.Path(path_type=Path, exists=True), help="The ERP's log: certify and draw at the end."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/surge"), show_default=True)
+@pass_shared
+def surge(shared: Shared, pack: str, cases: int, seed: int, url: str | None, erp_log: Path | None, out: Path) -> None:
+    """Send a seeded pack of messages at a running daemon and watch it drain."""
+    from ops.surging import run_surge
+
+    with shared.client(url) as client:
+        raise SystemExit(run_surge(client, pack, cases, seed, erp_log, out, shared.as_json))
+
+
+@tidegate.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--url", help="The daemon (default: from the settings).")
+@pass_shared
+def enqueue(shared: Shared, files: tuple[str, ...], url: str | None) -> None:
+    """Enqueue CloudEvents from JSON or JSON Lines files; `-` is standard input."""
+    from ops.enqueue import run_enqueue
+
+    with shared.client(url) as client:
+        raise SystemExit(run_enqueue(client, files, shared.as_json))
+
+
+@tidegate.command()
+@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
+@pass_shared
+def status(shared: Shared, watch: bool) -> None:
+    """The whole house on one screen: actors, queues, calls, the ERP's budget, orders, exceptions."""
+    from ops.screen import show_status, watch_status
+
+    with shared.client() as client:
+        if watch and not shared.as_json:
+            watch_status(client)
+        else:
+            overview = client.overview()
+            shared.say(overview, lambda: show_status(overview))
+
+
+@tidegate.command()
+@click.argument("key")
+@pass_shared
+def explain(shared: Shared, key: str) -> None:
+    """Why is it not done yet? KEY is a case, an invoice, an intent id, a message id or a document."""
+    from ops.screen import show_process
+
+    with shared.client() as client:
+        story = client.process(key)
+        shared.say(story, lambda: show_process(story))
+
+
+@tidegate.command(context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@pass_shared
+def certify(shared: Shared, arguments: tuple[str, ...]) -> None:
+    """State what an ERP experienced, from its own log. See `python -m ops.certificate --help` for all options."""
+    from ops.certificate.cli import main as certify_main
+
+    raise SystemExit(certify_main([*arguments, *(["--json"] if shared.as_json else [])]))
+
+
+@tidegate.command(context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sandbox(arguments: tuple[str, ...]) -> None:
+    """Run a sandbox ERP by itself: a real HTTP server with limits, faults and its own log."""
+    from ops.sandbox.__main__ import main as sandbox_main
+
+    raise SystemExit(sandbox_main(list(arguments)))
+
+
+@tidegate.command()
+@pass_shared
+def token(shared: Shared) -> None:
+    """Where the operator token is kept (it is never printed)."""
+    path = shared.settings().directory / "operator.token"
+    shared.say({"path": str(path), "exists": path.exists()}, lambda: click.echo(str(path)))
+
+
+def _verb(name: str, doc: str, default_target: str | None = None) -> click.Command:
+    """A verb that gives or ends a standing order."""
+
+    @click.command(name, help=doc)
+    @click.argument("target", default=default_target, required=default_target is None)
+    @click.option("--reason", required=True, help="Why; it is kept in the audit.")
+    @click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]), help="End, with offset.")
+    @click.option("--who", default=getpass.getuser, help="You (default: the login name).")
+    @click.option("--dry-run", is_flag=True, help="Only say what it would concern.")
+    @pass_shared
+    def verb(shared: Shared, target: str, reason: str, until: datetime | None, who: str, dry_run: bool) -> None:
+        from ops.verbs import run_verb
+
+        raise SystemExit(
+            run_verb(
+                shared.client(), shared.settings().directory, name, target, reason, until, who, dry_run, shared.as_json
+            )
+        )
+
+    return verb
+
+
+tidegate.add_command(_verb("pause", "Take no new work from TARGET: all, a domain (erp-poster), lane:bulk, queue:NAME."))
+tidegate.add_command(_verb("resume", "End a pause."))
+tidegate.add_command(_verb("hold", "Let no new call start to the system TARGET.", "erp"))
+tidegate.add_command(_verb("release", "End a hold.", "erp"))
+tidegate.add_command(
+    _verb("drain", "Close the doors, finish what is here, report; the doors stay closed until `undrain`.", "all")
+)
+tidegate.add_command(_verb("undrain", "Open the doors again.", "all"))
+
+
+def cli(arguments: list[str] | None = None) -> int:
+    """Run the command line and give the exit code; errors are one line on standard error."""
+    try:
+        tidegate.main(arguments, prog_name="tidegate", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 1
+    except click.ClickException as wrong:
+        wrong.show()
+        return 2
+    except (SettingsRefused, StoreRefused) as refused:
+        return _fail(str(refused), 2 if isinstance(refused, SettingsRefused) else 1)
+    except DaemonAway as away:
+        return _fail(f"{away}. Start it with `tidegate serve`, or name it with --url or TIDEGATE_URL.", 1)
+    except Refused as refused:
+        return _fail(str(refused), 1)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def _fail(text: str, code: int) -> int:
+    sys.stderr.write(f"tidegate: {text}\n")
+    return code

@@ -1,0 +1,99 @@
+"""Talking to a running daemon over its HTTP door; for the command line and the surge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+
+class DaemonAway(Exception):
+    """No daemon answers at that address."""
+
+
+class Refused(Exception):
+    """The daemon refused; `problem` is its problem document."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(f"{problem.get('title')}: {problem.get('detail')} ({problem.get('code')})")
+        self.problem = problem
+
+    @property
+    def come_back_seconds(self) -> float | None:
+        """When to try again, if the daemon said so."""
+        return self.problem.get("retry_after")
+
+
+class Client:
+    """Blocking; one connection at a time. Errors are `DaemonAway` or `Refused`."""
+
+    def __init__(self, url: str, token_path: Path | None = None, timeout_seconds: float = 30.0) -> None:
+        self.url = url
+        self._token_path = token_path
+        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def _ask(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise DaemonAway(f"no Tidegate daemon answers at {self.url} ({type(error).__name__})") from None
+        if response.status_code >= 400:
+            problem = response.json() if "json" in response.headers.get("content-type", "") else {}
+            problem.setdefault("title", f"status {response.status_code}")
+            if after := response.headers.get("retry-after"):
+                problem["retry_after"] = float(after)
+            raise Refused(problem)
+        return response.json()
+
+    def _authorised(self) -> dict[str, str]:
+        if self._token_path is None or not self._token_path.exists():
+            raise DaemonAway(
+                f"the operator token is not at {self._token_path}: name the daemon's data directory with --data"
+            )
+        return {"Authorization": f"Bearer {self._token_path.read_text().strip()}"}
+
+    def send(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Enqueue a batch; one receipt an event, in order."""
+        headers = {"Content-Type": "application/cloudevents-batch+json"}
+        answer = self._ask("POST", "/v1/messages", json=events, headers=headers)
+        receipts: list[dict[str, Any]] = answer["receipts"]
+        return receipts
+
+    def process(self, key: str) -> dict[str, Any]:
+        """The story of a business key."""
+        found: dict[str, Any] = self._ask("GET", f"/v1/processes/{quote(key, safe='')}")
+        return found
+
+    def outcomes(self, after: int, limit: int = 1000) -> tuple[list[dict[str, Any]], int]:
+        """A page of outcomes and where the next begins."""
+        page = self._ask("GET", "/v1/outcomes", params={"after": after, "limit": limit})
+        return page["items"], page["next"]
+
+    def overview(self) -> dict[str, Any]:
+        """The whole house."""
+        found: dict[str, Any] = self._ask("GET", "/v1/ops/status", headers=self._authorised())
+        return found
+
+    def operate(self, verb: str, **command: Any) -> dict[str, Any]:
+        """Give or end an order."""
+        body = {name: value for name, value in command.items() if value is not None}
+        effect: dict[str, Any] = self._ask("POST", f"/v1/ops/{verb}", json=body, headers=self._authorised())
+        return effect
+
+    def is_ready(self) -> bool:
+        """Whether the daemon takes and does work."""
+        try:
+            return self._http.get("/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False

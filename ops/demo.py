@@ -1,0 +1,59 @@
+"""`tidegate demo`: a sandbox ERP, a real daemon, an incident; killed in mid-surge on request; certified."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from ops.client import Client
+from ops.process import DaemonProcess
+from ops.report.series import Mark
+from ops.sandbox.limits import profile_words
+from ops.sandbox.process import SandboxProcess
+from ops.surge import Progress
+from ops.surging import run_surge
+
+
+class Killer:
+    """Kills the daemon at even steps of the surge, and starts it again."""
+
+    def __init__(self, daemon: DaemonProcess, times: int) -> None:
+        self._daemon = daemon
+        self._times = times
+        self.marks: list[Mark] = []
+
+    def step(self, progress: Progress) -> None:
+        """Kill when the next of the evenly spread points has been passed."""
+        done = len(self.marks)
+        if done < self._times and progress.settled >= progress.total * (done + 1) / (self._times + 2):
+            self._daemon.kill()
+            self.marks.append(Mark(time.monotonic_ns(), f"kill -9 number {done + 1}"))
+            self._daemon.start()
+
+
+def run_demo(cases: int, seed: int, profile: str, kills: int, out: Path, as_json: bool) -> int:
+    """The demo; its exit code says whether the certificate passed. Everything it made stays under `out`."""
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    say = sys.stderr.write if as_json else sys.stdout.write
+    limits = profile_words(profile)
+    say(f"sandbox ERP with profile {profile} ({', '.join(limits) or 'no limits'}); a daemon; {cases} support cases\n")
+    with SandboxProcess(out / "erp", profile, latency_ms="40..60", seed=seed) as erp:
+        settings = {
+            "TIDEGATE_ERP__URL": erp.url,
+            "TIDEGATE_ERP__LIMITS": ",".join(limits) or "1000000/1s",
+            "TIDEGATE_ERP__TIMEOUT_SECONDS": "5",
+            "TIDEGATE_ERP__LOST_SECONDS": "2",
+        }
+        with (
+            DaemonProcess(out / "data", settings) as daemon,
+            Client(daemon.url, out / "data" / "operator.token") as client,
+        ):
+            say(f"daemon at {daemon.url}, ERP at {erp.url}; everything is kept under {out}\n")
+            killer = Killer(daemon, kills)
+            return run_surge(
+                client, "incident", cases, seed, erp.log_path, out, as_json, killer.step, lambda: killer.marks
+            )

@@ -1,0 +1,37 @@
+"""`tidegate serve`: the daemon on uvloop, with logging that cannot block it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import anyio
+from loguru import logger
+
+from actors.daemon import serve
+from actors.doors.http.server import PortInUse
+from actors.settings import Settings
+from broker.store.migrate import StoreRefused
+from ops.logs import configure
+
+
+def run_service(settings: Settings, reload: Callable[[], Settings], as_json: bool) -> int:
+    """Run until the end; the exit code. The URL is told on standard output once the door is open."""
+    sink = configure(settings.daemon.log_level)
+
+    def listening(url: str) -> None:
+        told = json.dumps({"listening": url}) if as_json else f"tidegate is ready at {url}"
+        sys.stdout.write(told + "\n")
+        sys.stdout.flush()
+
+    async def main() -> int:
+        return await serve(settings, reload, listening)
+
+    try:
+        return anyio.run(main, backend="asyncio", backend_options={"use_uvloop": True})
+    except (StoreRefused, PortInUse) as refused:
+        logger.error("{}", refused)
+        return 1
+    finally:
+        sink.close()

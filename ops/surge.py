@@ -1,0 +1,170 @@
+"""Sending a pack at a daemon as connectors would, watching it drain, and writing down what clients were told."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ops.client import Client, DaemonAway, Refused
+from ops.packs import PackMessage, generate
+
+BATCH = 50
+_RETRY_SECONDS = 0.2
+
+
+class Progress(msgspec.Struct):
+    """Where a surge stands."""
+
+    total: int
+    accepted: int = 0
+    duplicates: int = 0
+    posted: int = 0
+    refused: int = 0
+    approval: int = 0
+    waiting: dict[str, int] = {}
+    budget: list[dict[str, Any]] = []
+    in_flight: int = 0
+    note: str = ""
+
+    @property
+    def settled(self) -> int:
+        """Messages with a final outcome."""
+        return self.posted + self.refused + self.approval
+
+
+class Surge:
+    """One run of a pack. `tell` is called with the progress, often; it may take other steps (kill the daemon, say)."""
+
+    def __init__(
+        self, client: Client, pack: str, cases: int, seed: int, tell: Callable[[Progress], None], give_up_seconds: float
+    ) -> None:
+        self._client = client
+        self._messages = list(generate(pack, cases, seed))
+        self._tell = tell
+        self._give_up_seconds = give_up_seconds
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._seen = 0
+        distinct = sum(not message.duplicate for message in self._messages)
+        self.progress = Progress(total=distinct)
+
+    def run(self, accepted_path: Path) -> Progress:
+        """Send everything, wait until everything is settled, write the accepted list.
+
+        A daemon that is away is asked again with the same ids until it is back.
+
+        Raises:
+            DaemonAway: it stayed away, or nothing moved, for longer than the patience.
+            Refused: it refuses the pack for good.
+        """
+        for batch in _batches(self._messages, BATCH):
+            self._send(batch)
+            self._look()
+        moved = time.monotonic()
+        settled = -1
+        while self.progress.settled < self.progress.total:
+            self._look()
+            if self.progress.settled > settled:
+                settled, moved = self.progress.settled, time.monotonic()
+            elif time.monotonic() - moved > self._give_up_seconds:
+                break
+            time.sleep(_RETRY_SECONDS)
+        self.write(accepted_path)
+        return self.progress
+
+    def _send(self, batch: Sequence[PackMessage]) -> None:
+        receipts = self._patiently(lambda: self._client.send([message.event for message in batch]))
+        now_ns, now = time.monotonic_ns(), datetime.now(UTC).isoformat()
+        for message, receipt in zip(batch, receipts, strict=True):
+            if receipt.get("code"):
+                raise Refused({"title": receipt["code"], "detail": receipt.get("detail"), "code": receipt["code"]})
+            self.progress.duplicates += bool(receipt.get("duplicate"))
+            if receipt["id"] not in self._rows:
+                self._rows[receipt["id"]] = _row(message, receipt, now, now_ns)
+        self.progress.accepted = len(self._rows)
+
+    def _patiently(self, act: Callable[[], Any]) -> Any:
+        """Repeat while the daemon is away or busy."""
+        since = time.monotonic()
+        while True:
+            try:
+                return act()
+            except DaemonAway as away:
+                problem: Exception = away
+                wait = _RETRY_SECONDS
+            except Refused as refused:
+                if refused.come_back_seconds is None:
+                    raise
+                problem, wait = refused, refused.come_back_seconds
+            self.progress.note = str(problem)
+            self._tell(self.progress)
+            if time.monotonic() - since > self._give_up_seconds:
+                raise problem
+            time.sleep(min(wait, 2.0))
+
+    def _look(self) -> None:
+        """Read the outcomes from the first unsettled message on, and the gauges."""
+        try:
+            self._read_outcomes()
+            overview = self._client.overview()
+        except (DaemonAway, Refused) as problem:
+            self.progress.note = str(problem)
+        else:
+            self.progress.note = ""
+            self.progress.waiting = {row["lane"]: row["waiting"] for row in overview["calls"]}
+            self.progress.budget = overview["budget"]
+            self.progress.in_flight = overview["gate"]["in_flight"]
+        self._tell(self.progress)
+
+    def _read_outcomes(self) -> None:
+        after, settled_to = self._seen, self._seen
+        unbroken = True
+        while True:
+            items, following = self._client.outcomes(after)
+            for item in items:
+                unbroken = unbroken and item["outcome"] != "pending"
+                settled_to = item["seq"] if unbroken else settled_to
+                if (row := self._rows.get(item["id"])) is not None:
+                    row.update(_outcome(item))
+            if following == after:
+                break
+            after = following
+        self._seen = settled_to
+        counts = Counter(row["outcome"] for row in self._rows.values())
+        self.progress.posted, self.progress.refused = counts["posted"], counts["refused"]
+        self.progress.approval = counts["approval"]
+
+    def write(self, path: Path) -> None:
+        """The accepted list, one line a message, in order of acceptance."""
+        path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self._rows.values()))
+
+
+def _row(message: PackMessage, receipt: dict[str, Any], now: str, now_ns: int) -> dict[str, Any]:
+    return {
+        "id": receipt["id"],
+        "key": message.key,
+        "account": message.account,
+        "tenant": message.tenant,
+        "lane": receipt["lane"],
+        "sequence": message.sequence,
+        "accepted_at": now,
+        "accepted_ns": now_ns,
+        "outcome": "pending",
+        "expected": message.expected,
+    }
+
+
+def _outcome(item: dict[str, Any]) -> dict[str, Any]:
+    outcome = "refused" if item["outcome"] == "exception" else item["outcome"]
+    facts = {name: item.get(name) for name in ("reason", "reference", "amount", "currency")}
+    return {"outcome": outcome, **{name: value for name, value in facts.items() if value is not None}}
+
+
+def _batches(messages: Sequence[PackMessage], size: int) -> Iterator[Sequence[PackMessage]]:
+    for start in range(0, len(messages), size):
+        yield messages[start : start + size]
