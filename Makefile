@@ -30,7 +30,7 @@ format: $(DEV_READY) ## put the code into shape
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
 bench: $(RUN_READY) ## measure speed and memory beside references of the same run
-	@$(PY) -m tests.load.bench
+	@$(PY) -m tests.load.bench $(ARGS)
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
 	@sh ops/lock.sh $(PY)
