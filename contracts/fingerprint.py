@@ -13,8 +13,9 @@ import msgspec
 from contracts.codec import encode_canonical
 
 _DIGEST_BYTES: Final = 16
-# Where a float may have been written: its whole values must read as the integers they equal.
-_FLOAT: Final = re.compile(rb"[0-9](?:\.[0-9]|e)")
+# Where a float may have been written (its whole values must read as the integers they equal): after the colon of a
+# key, or in a list. A text that looks like it costs time only; money and times are texts and do not.
+_FLOAT: Final = re.compile(rb'(?:":|[\[,])-?[0-9]+(?:\.[0-9]|e)')
 _decode: Final = msgspec.json.Decoder().decode
 
 

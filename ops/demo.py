@@ -17,7 +17,7 @@ from ops.surging import run_surge
 
 
 class Killer:
-    """Kills the daemon at even steps of the surge, and starts it again."""
+    """Kills the daemon at steps of the surge, and starts it again."""
 
     def __init__(self, daemon: DaemonProcess, times: int) -> None:
         self._daemon = daemon
@@ -25,9 +25,9 @@ class Killer:
         self.marks: list[Mark] = []
 
     def step(self, progress: Progress) -> None:
-        """Kill when the next of the evenly spread points has been passed."""
+        """Kill when the next point has been passed: spread over the part in which the ERP is the bottleneck."""
         done = len(self.marks)
-        if done < self._times and progress.settled >= progress.total * (done + 1) / (self._times + 2):
+        if done < self._times and progress.settled >= progress.total * ((done + 1) / (self._times + 1)) ** 0.5:
             self._daemon.kill()
             self.marks.append(Mark(time.monotonic_ns(), f"kill -9 number {done + 1}"))
             self._daemon.start()
