@@ -12,6 +12,7 @@ from actors.caller.results import Results
 from actors.controls import Controls
 from actors.credit_policy import CreditPolicyDecider
 from actors.decider import DeciderActor
+from actors.doors.amqp import AmqpDoor
 from actors.doors.desk import Desk
 from actors.doors.http.app import build as build_app
 from actors.doors.http.server import HttpDoor
@@ -19,15 +20,18 @@ from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
 from actors.runtime.actor import Actor
-from actors.runtime.clock import Clock
+from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
-from actors.services import BrokerLink, Housekeeping, StoreWriter, Timers, Watchdog
+from actors.services import BrokerLink, Housekeeping, RelayActor, StoreWriter, Timers, Watchdog
 from actors.settings import Settings
 from actors.tree import Make
 from broker.accept import Acceptor
 from broker.embedded import EmbeddedBroker
 from broker.life import Decider, Life
 from broker.port import Broker
+from broker.rabbitmq.broker import RabbitMQBroker
+from broker.rabbitmq.settings import RabbitMQSettings
+from broker.relay import Relay
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from broker.topology import domain_queues
@@ -49,7 +53,7 @@ class Builder:
             "credit-policy": CreditPolicyDecider(),
             "erp-requests": ErpRequestDecider(),
         }
-        broker: Broker = EmbeddedBroker(store)
+        broker, self._relay = self._engine(clock, entropy)
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
         self._acceptor = Acceptor(broker, REGISTRY, routes, settings.broker.partitions)
         controls = Controls(store, clock)
@@ -69,10 +73,20 @@ class Builder:
         )
         self._topology = build_topology(list(queues), settings.broker.partitions)
 
+    def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
+        """The broker that the settings name, and the relay that it needs if it is not in the store itself."""
+        url = broker_url(self._settings)
+        if url == "embedded":
+            return EmbeddedBroker(self._store), None
+        broker = RabbitMQBroker(RabbitMQSettings(url=url), entropy, clock.sleep)
+        relay = Relay(self._store, broker, lambda: microseconds(clock.now()), entropy.random, clock.sleep)
+        broker.before_create = relay.forget
+        return broker, relay
+
     def makers(self, listen: socket.socket) -> dict[str, Make]:
         """How each leaf of the tree is made, by name. `listen` is the bound socket of the HTTP door."""
         house = self.house
-        return {
+        makers: dict[str, Make] = {
             "store-writer": lambda: StoreWriter(self._store),
             "broker-link": lambda: BrokerLink(house.broker, self._topology),
             "credit-policy": lambda: self._decider("credit-policy"),
@@ -83,6 +97,10 @@ class Builder:
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION), listen.dup),
         }
+        if (relay := self._relay) is not None:
+            makers["relay"] = lambda: RelayActor(relay)
+            makers["amqp"] = lambda: AmqpDoor(house.broker, house.desk, house.controls)
+        return makers
 
     def _decider(self, name: str) -> Actor:
         house, decider = self.house, self._deciders[name]
@@ -102,3 +120,9 @@ class Builder:
         poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
         house.poster = house.desk.poster = poster
         return poster
+
+
+def broker_url(settings: Settings) -> str:
+    """Where the broker is: `embedded`, or a URL that may hold a password and so may come from a file."""
+    path = settings.broker.url_file
+    return Path(path).read_text().strip() if path else settings.broker.url

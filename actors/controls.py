@@ -38,6 +38,7 @@ class Controls:
         self._store = store
         self._clock = clock
         self._orders: list[Control] = []
+        self._last: list[Control] = []
         self.changed = asyncio.Event()
 
     async def load(self) -> None:
@@ -70,15 +71,27 @@ class Controls:
         await self._refresh()
         return True
 
+    def cease(self, reason: str) -> None:
+        """This process ends: from now on it takes nothing in, takes nothing up, and starts no call.
+
+        Not stored, because the next process is to go on.
+        """
+        at = microseconds(self._clock.now())
+        self._last = [Control(0, verb, "all", "tidegate", reason, at, None, None, None) for verb in ("pause", "drain")]
+        self._tell()
+
     async def _refresh(self) -> None:
         self._orders = await self._store.reads.controls()
+        self._tell()
+
+    def _tell(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
 
     def in_force(self) -> list[Control]:
         """Orders that neither ended nor ran out."""
         now = microseconds(self._clock.now())
-        return [order for order in self._orders if order.until is None or order.until > now]
+        return [order for order in (*self._orders, *self._last) if order.until is None or order.until > now]
 
     def exact(self, verb: str, target: str) -> Control | None:
         """The order of this verb on this very target."""

@@ -15,12 +15,14 @@ from loguru import logger
 
 from actors.build import Builder
 from actors.doors.http.server import bind
+from actors.faults import with_faults
 from actors.house import House
 from actors.runtime.actor import Context
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.entropy import Entropy, SystemEntropy
 from actors.runtime.events import ChildCrashed, ChildRestarting, SupervisionEvent
 from actors.runtime.loopwatch import LoopWatch
+from actors.runtime.notify import Manager, keep_telling
 from actors.runtime.supervisor import GaveUp, Supervisor
 from actors.services import log_event
 from actors.settings import Settings
@@ -57,11 +59,13 @@ async def serve(
     listening: Callable[[str], None] = lambda url: None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
+    manager: Manager | None = None,
 ) -> int:
     """Run until a signal or until the root gives up; the exit code.
 
     SIGTERM and SIGINT drain within `daemon.drain_seconds`; a second one stops at once; SIGHUP reads the settings
-    again. `reload` gives the settings anew or raises; `listening` is told the URL once the door is open.
+    again. `reload` gives the settings anew or raises; `listening` is told the URL once the door is open, and
+    `manager` how we are.
 
     Raises:
         StoreRefused: the data directory cannot be used.
@@ -73,12 +77,12 @@ async def serve(
         builder = Builder(settings, store, clock, entropy, operator_token(settings.directory))
         house = builder.house
         await house.controls.load()
-        root = Supervisor(tree(builder.makers(sock)), clock, entropy, _reporter(house))
+        root = Supervisor(tree(with_faults(builder.makers(sock))), clock, entropy, _reporter(house))
         house.root = root
         context = Context("/", clock, entropy)
         url = "http://{}:{}".format(*sock.getsockname()[:2])
         with LoopWatch(asyncio.get_running_loop()):
-            code = await _run(root, context, settings, house, reload, lambda: listening(url))
+            code = await _run(root, context, settings, house, reload, lambda: listening(url), manager or Manager(None))
         await _report(house, "stopped on request" if code == 0 else "gave up")
     sock.close()
     return code
@@ -101,6 +105,7 @@ async def _run(
     house: House,
     reload: Callable[[], Settings],
     up: Callable[[], None],
+    manager: Manager,
 ) -> int:
     """The root, and beside it whoever listens for signals."""
     code = 0
@@ -113,30 +118,56 @@ async def _run(
             except* GaveUp as error:
                 code = 1
                 logger.critical("tidegate gives up: {}", "; ".join(str(one) for one in error.exceptions))
+            manager.stop("stopped" if code == 0 else "gave up, the log says why")
             group.cancel_scope.cancel()
 
         async def tell() -> None:
             await context.is_ready.wait()
+            manager.ready()
             up()
 
         group.start_soon(live)
         group.start_soon(tell)
-        group.start_soon(_signals, root.haste, context, settings, house, reload)
+        group.start_soon(_signals, root.haste, context, settings, house, reload, manager)
+        group.start_soon(keep_telling, manager, house.clock, lambda: _states(root), lambda: _status(root, house))
     return code
 
 
+def _states(root: Supervisor) -> list[str]:
+    return [child.state for child in root.census()]
+
+
+def _status(root: Supervisor, house: House) -> str:
+    """One line for the service manager."""
+    away = [child.spec.name for child in root.census() if child.state != "up"]
+    counts = {wanted: 0 for wanted in ("waiting", "in_flight", "unknown")}
+    for (_, _, status), count in house.store.counters.calls.items():
+        if status in counts:
+            counts[status] += count
+    calls = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())
+    return f"not up: {', '.join(away)}; calls: {calls}" if away else f"ready; calls: {calls}"
+
+
 async def _signals(
-    haste: asyncio.Event, context: Context, settings: Settings, house: House, reload: Callable[[], Settings]
+    haste: asyncio.Event,
+    context: Context,
+    settings: Settings,
+    house: House,
+    reload: Callable[[], Settings],
+    manager: Manager,
 ) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                _reload(house, reload)
+                with manager.reloading():
+                    _reload(house, reload)
             elif context.stopping:
                 logger.warning("second signal: stopping at once; calls in flight will be looked up at the next start")
                 haste.set()
             else:
                 logger.info("draining for at most {} s", settings.daemon.drain_seconds)
+                manager.stop(f"draining for at most {settings.daemon.drain_seconds:g} s")
+                house.controls.cease("the daemon is stopping")
                 context.stop_asked.set()
                 asyncio.get_running_loop().call_later(settings.daemon.drain_seconds, haste.set)
 
@@ -159,6 +190,6 @@ async def _report(house: House, reason: str) -> None:
         reason=reason,
         calls_abandoned=flights,
         calls_waiting=sum(n for (_, _, status), n in house.store.counters.calls.items() if status == "waiting"),
-        messages_queued=sum(row.ready + row.unsettled for row in await house.broker.statistics()),
+        messages_queued=sum((await house.store.reads.queue_depths()).values()),
     )
     logger.info("{}", msgspec.json.encode(report).decode())

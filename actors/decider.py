@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import anyio
 
+from actors.consumer import Consumer
 from actors.controls import Controls
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
@@ -24,9 +24,7 @@ class DeciderActor:
 
     def __init__(self, life: Life, broker: Broker, queues: Sequence[str], controls: Controls, domain: str) -> None:
         self._life = life
-        self._broker = broker
-        self._queues = queues
-        self._controls = controls
+        self._consumer = Consumer(broker, queues, controls, BATCH_MAX, closed=lambda: False)
         self._domain = domain
         self.handled = 0
         self.duplicates = 0
@@ -36,34 +34,9 @@ class DeciderActor:
         """Consume until asked to stop; a batch that was begun is finished.
 
         Raises:
-            BrokerError: the broker cannot be used; the supervisor starts us again.
+            BrokerError: the broker refuses us; the supervisor starts us again, and gives up in the end.
         """
-        await self._follow_pauses()
-        async with self._broker.subscribe(self._queues, prefetch=BATCH_MAX) as subscription:
-            context.ready()
-            while not context.stopping:
-                context.beat()
-                await self._follow_pauses()
-                batch = await self._next(subscription, context)
-                if batch:
-                    await self._carry(batch, subscription, context)
-
-    async def _next(self, subscription: Subscription, context: Context) -> list[Delivery]:
-        """The next batch, or nothing after a second, a change of orders, or when a stop is asked."""
-        receiving = asyncio.ensure_future(subscription.receive(BATCH_MAX))
-        changed = asyncio.ensure_future(self._controls.changed.wait())
-        stop = asyncio.ensure_future(context.stop_asked.wait())
-        alarm = asyncio.ensure_future(context.clock.sleep(1.0))
-        try:
-            await asyncio.wait({receiving, stop, alarm, changed}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in (stop, alarm, changed):
-                waiter.cancel()
-            if not receiving.done():
-                receiving.cancel()
-        if receiving.done() and not receiving.cancelled():
-            return receiving.result()
-        return []
+        await self._consumer.run(context, self._carry)
 
     async def _carry(self, batch: list[Delivery], subscription: Subscription, context: Context) -> None:
         at = microseconds(context.clock.now())
@@ -80,10 +53,3 @@ class DeciderActor:
             self.handled += report.handled
             self.duplicates += report.duplicates
             self.set_aside += report.set_aside
-
-    async def _follow_pauses(self) -> None:
-        for queue in self._queues:
-            if self._controls.on_queue(queue) is not None:
-                await self._broker.pause(queue)
-            else:
-                await self._broker.resume(queue)

@@ -12,7 +12,7 @@ from actors.doors.desk import Desk
 from actors.runtime.clock import Clock
 from actors.runtime.entropy import Entropy
 from actors.runtime.supervisor import Supervisor
-from broker.port import Broker
+from broker.port import Broker, BrokerError, QueueStatistics
 from broker.store.store import Store
 from contracts.registry import Registry
 
@@ -36,6 +36,7 @@ class House:
     poster: Poster | None = None
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
     restarts: int = 0
+    broker_problem: str | None = None
     recent: list[dict[str, Any]] = field(default_factory=list)
     """The last supervision events, newest last."""
 
@@ -43,9 +44,17 @@ class House:
         """Every child is up, the store writes, and the broker itself says that every queue is consumed by us."""
         if self.root is None or any(child.state != "up" for child in self.root.census()):
             return False
-        consumers = {row.queue: row.consumers for row in await self.broker.statistics()}
+        consumers = {row.queue: row.consumers for row in await self.queues()}
         wanted = [queue for queues in self.consumed.values() for queue in queues]
         return self.store.writer.failure is None and all(consumers.get(queue, 0) > 0 for queue in wanted)
+
+    async def queues(self) -> list[QueueStatistics]:
+        """What the broker says of its queues; nothing while it is away."""
+        try:
+            return await self.broker.statistics()
+        except BrokerError as problem:
+            self.broker_problem = str(problem)
+            return []
 
     def actors(self) -> list[dict[str, Any]]:
         """The census: each place in the tree with its state, starts and last crash."""

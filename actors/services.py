@@ -12,10 +12,12 @@ from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from actors.runtime.supervisor import Supervisor
 from broker.accept import Acceptor
-from broker.port import Broker, Topology
+from broker.port import Broker, BrokerError, Topology
+from broker.relay import Relay
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
 from contracts.envelope import decode_envelope
+from policies.restarts import Backoff
 
 TIMERS_MAX = 500
 
@@ -49,17 +51,54 @@ class BrokerLink:
     def __init__(self, broker: Broker, topology: Topology) -> None:
         self._broker = broker
         self._topology = topology
+        self._backoff = Backoff(cap_ns=5_000_000_000)
 
     async def run(self, context: Context) -> None:
-        """Connect, declare, stay.
+        """Connect, declare, stay. A broker that is away at the start is tried again; the rest of the house works on.
 
         Raises:
-            BrokerError: it cannot be reached or differs from what we need.
+            BrokerError: it refuses us, or differs from what we need; only a person can change that.
         """
-        async with self._broker.connected():
-            await self._broker.declare(self._topology)
-            context.ready()
-            await context.until_stopped()
+        attempt = 0
+        while not context.stopping:
+            try:
+                async with self._broker.connected():
+                    await self._broker.declare(self._topology)
+                    context.ready()
+                    await context.until_stopped()
+            except BrokerError as problem:
+                if not problem.retry:
+                    raise
+                context.ready()
+                attempt += 1
+                logger.warning("no broker: {}", problem)
+                delay_ns = self._backoff.delay_ns(attempt, context.entropy.random())
+                await context.pause(context.stop_asked, delay_ns / 1e9)
+
+
+class RelayActor:
+    """Runs the outbox's relay to a broker elsewhere."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    async def run(self, context: Context) -> None:
+        """Publish until stopped.
+
+        Raises:
+            StoreUnavailable: the store cannot be written; the supervisor tries again.
+        """
+        context.ready()
+        relaying = asyncio.ensure_future(self._relay.run(context.beat))
+        stopping = asyncio.ensure_future(context.until_stopped())
+        try:
+            await asyncio.wait({relaying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            relaying.cancel()
+            await asyncio.wait({relaying})
+        if not relaying.cancelled() and (error := relaying.exception()) is not None:
+            raise error
 
 
 class Timers:

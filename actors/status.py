@@ -149,7 +149,7 @@ class Status:
     async def overview(self) -> dict[str, Any]:
         """The whole house on one page: actors, queues, calls, budget, orders, exceptions."""
         house = self._house
-        queues = [q for q in await house.broker.statistics() if q.ready or q.unsettled or q.paused]
+        queues = [q for q in await house.queues() if q.ready or q.unsettled or q.paused]
         return {
             "at": house.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "ready": await house.is_ready(),

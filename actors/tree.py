@@ -3,6 +3,7 @@
 tidegate (rest for one: what stands below relies on what stands above)
 ├── store-writer      the one writer of the store
 ├── broker-link       connection and topology
+├── relay             outbox -> broker (RabbitMQ only)
 ├── deciders (one for one)
 │   ├── credit-policy     support.case.opened -> credit, adjustment request
 │   └── erp-requests      erp.adjustment.request -> call
@@ -13,7 +14,8 @@ tidegate (rest for one: what stands below relies on what stands above)
 │   ├── housekeeping      a short write-ahead log
 │   └── watchdog          replaces the silent
 └── doors (one for one)
-    └── http              messages in, status out, operator verbs
+    ├── http              messages in, status out, operator verbs
+    └── amqp              messages in (RabbitMQ only)
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
     def leaf(name: str, **patience: float) -> ChildSpec:
         return ChildSpec(name, actors[name], **patience)
 
+    def optional(name: str) -> tuple[ChildSpec, ...]:
+        return (leaf(name),) if name in actors else ()
+
     return SupervisorSpec(
         "tidegate",
         strategy=Strategy.REST_FOR_ONE,
@@ -42,9 +47,10 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
         children=(
             leaf("store-writer"),
             leaf("broker-link", start_seconds=60.0),
+            *optional("relay"),
             SupervisorSpec("deciders", (leaf("credit-policy"), leaf("erp-requests"))),
             SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0),)),
             SupervisorSpec("services", (leaf("timers"), leaf("housekeeping"), leaf("watchdog"))),
-            SupervisorSpec("doors", (leaf("http"),)),
+            SupervisorSpec("doors", (leaf("http"), *optional("amqp"))),
         ),
     )

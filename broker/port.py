@@ -181,7 +181,9 @@ class Broker(Protocol):
         """Hand out nothing more from the queue; what is handed out stays with its receiver."""
         ...
 
-    async def resume(self, queue: str) -> None: ...
+    async def resume(self, queue: str) -> None:
+        """Hand out again."""
+        ...
 
     async def statistics(self) -> list[QueueStatistics]:
         """One row a declared queue, from the broker's own count."""

@@ -69,7 +69,8 @@ class RestAdapter:
         """Make the client; nothing is sent."""
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=30),
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            # a connection that is not made in half the time was not used, so the call surely did not leave
+            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
             headers={"User-Agent": "tidegate", "Accept-Encoding": "identity", **self._headers},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -138,7 +139,7 @@ class RestAdapter:
         try:
             if method == "GET" and status == 200:
                 found = msgspec.json.decode(body, type=_Found).items
-                return self._document(found[0], call, replayed=True) if found else Absent()
+                return self._found(found[0], call) if found else Absent()
             if method == "POST" and status in (200, 201):
                 return self._document(msgspec.json.decode(body, type=Document), call, replayed=status == 200)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -147,11 +148,16 @@ class RestAdapter:
 
     def _document(self, document: Document, call: Call, replayed: bool) -> Outcome:
         """Believe a document only if it is the one we asked for, to the cent."""
-        request = decode(call.body, AdjustmentRequest)
-        expected = (call.intent_id, request.amount.amount, request.amount.currency)
-        if (document.reference, document.amount, document.currency) != expected or not document.document_id:
+        if not _is_of(document, call) or not document.document_id:
             return Lost("the ERP answered with a document that differs from the request")
         return Posted(document.document_id, replayed)
+
+    def _found(self, document: Document, call: Call) -> Outcome:
+        """A look-up that finds our intent with another amount can only be settled by a person."""
+        if document.reference == call.intent_id and not _is_of(document, call):
+            why = f"the ERP has {document.document_id or 'a document'} under this intent, with another amount"
+            return Failed(FailureClass.DATA_QUALITY, "document.differs", why)
+        return self._document(document, call, replayed=True)
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Failed | Lost:
         try:
@@ -164,6 +170,11 @@ class RestAdapter:
 
     def _now(self) -> datetime:
         return self._clock.now()
+
+
+def _is_of(document: Document, call: Call) -> bool:
+    amount = decode(call.body, AdjustmentRequest).amount
+    return (document.reference, document.amount, document.currency) == (call.intent_id, amount.amount, amount.currency)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

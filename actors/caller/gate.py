@@ -50,14 +50,14 @@ class Gate:
         """Count what earlier processes spent."""
         self.budget.restore(spends, now_ns)
 
-    def admit(self, heads: Mapping[str, Call], now_ns: int) -> Admission | Closed:
-        """Admit the head of the lane whose turn it is. `heads` is not empty."""
+    def admit(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Admission | Closed:
+        """Admit the head of the lane whose turn it is. `heads` is not empty; `fresh` are the first never sent."""
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
             return _closed(obstacle)
         passage = self._breaker.permit(now_ns)
         if isinstance(passage, Blocked):
             return Closed(passage.until_ns, "breaker", passage.reason)
-        going = self._may_go(heads, now_ns)
+        going = self._may_go(heads, fresh, now_ns)
         lane = self._lanes.pick(going)
         if lane is None:
             self._breaker.unsent(passage)
@@ -67,12 +67,11 @@ class Gate:
             self._retries.first_call()
         return Admission(going[lane], lease, passage)
 
-    def _may_go(self, heads: Mapping[str, Call], now_ns: int) -> Mapping[str, Call]:
-        """Without the calls that were sent before, when it is the turn of one and repeating is not affordable."""
+    def _may_go(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Mapping[str, Call]:
+        """The heads; or the calls behind them that were never sent, when repeating is due and not affordable."""
         lane = self._lanes.peek(heads)
-        first = {lane: call for lane, call in heads.items() if call.sent == 0}
         repeats = lane is not None and heads[lane].sent > 0
-        return first if repeats and not self._retries.take(now_ns, bool(first)) else heads
+        return fresh if repeats and not self._retries.take(now_ns, bool(fresh)) else heads
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""

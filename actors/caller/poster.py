@@ -2,7 +2,7 @@
 
 The order of things is what keeps money safe. Before a call leaves, its intent and its share of the budget are
 durable (`_start`). Whatever comes back is stored in one transaction with its consequences (`_store`). A crash in
-between leaves the call `in_flight`; the next life turns that into `unknown` (`_recover`), and an unknown call is
+between leaves the call `in_flight`; the next life turns that into `unknown` (`recovery.py`), and an unknown call is
 looked up at the ERP by its intent id before anything is sent again (`_look_ups`).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import anyio
 import anyio.abc
@@ -18,35 +18,42 @@ import msgspec
 
 from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
 from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.recovery import take_over
 from actors.caller.results import Results
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
 from actors.runtime.actor import Context
-from actors.runtime.clock import Clock, microseconds
-from broker.store.reads import Spend as StoredSpend
+from actors.runtime.clock import microseconds
 from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import arrival_bound
 from policies.lanes import LANES
-from policies.limits import RateLimit, Spend
 from policies.recoverability import FailureClass
 
 STARTS_MAX = 64
 """Calls begun in one transaction."""
+LEAD_NS_MAX = 50_000_000
+"""How far ahead of its moment a call may be made durable."""
 _RETRY_SECONDS = 0.5
 _THROTTLED_SECONDS = 5.0
 """How long to stay away when a system refuses for its limits and does not say how long."""
 
 
 class Flight(msgspec.Struct):
-    """A call on its way: `post` or `find`."""
+    """A call on its way: `post` or `find`. It leaves at the moment of its admission, or as soon after as it can."""
 
     admission: Admission
     kind: str
     call: Call
     spend: int
+    left: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+
+    @property
+    def leaves_ns(self) -> int:
+        """Not before this (boot clock)."""
+        return self.admission.lease.admitted_ns
 
 
 class Poster:
@@ -60,7 +67,6 @@ class Poster:
         results: Results,
         controls: Controls,
         domain: str,
-        history_seconds: float = 300.0,
     ) -> None:
         self._store = store
         self._adapter = adapter
@@ -68,7 +74,6 @@ class Poster:
         self._results = results
         self._controls = controls
         self._domain = domain
-        self._history = history_seconds
         self._worklist = Worklist(store.reads, adapter.system)
         self._unknown: list[tuple[int, int, Call]] = []
         self._flights: dict[int, Flight] = {}
@@ -76,6 +81,10 @@ class Poster:
         self._turning = asyncio.Lock()
         self._next_spend = 1
         self._due_at: int | None = None
+        self._lead_ns = 0
+        """How long the last turns took to make a call durable: a call whose moment is known begins so much earlier."""
+        self._holding: str | None = None
+        """Why nothing may start any more, until the hold that says so to everybody is durable."""
         self.closed: Closed | None = None
         """Why nothing starts just now, for those who ask."""
 
@@ -131,7 +140,9 @@ class Poster:
     async def settle_orders(self) -> None:
         """Return when no call can start any more that an order given before now forbids."""
         async with self._turning:
-            pass
+            leaving = list(self._flights.values())
+        for flight in leaving:
+            await flight.left.wait()
 
     def in_flight(self) -> int:
         """Calls on their way."""
@@ -144,28 +155,13 @@ class Poster:
     # recovery ------------------------------------------------------------------------------------------------
 
     async def _recover(self, context: Context) -> None:
-        """Take over what an earlier life left: calls in flight become unknown, and what it spent is spent."""
-        now = microseconds(context.clock.now())
-        unit = Unit(now)
-        self._unknown.clear()
-        for call in await self._store.reads.calls_unsettled(self._adapter.system):
-            if call.status == "in_flight":
-                reason = "the daemon ended while the call was under way"
-                unknown = msgspec.structs.replace(call, status="unknown", reason=reason, changed_at=now)
-                unit.call_changes.append(CallChange(unknown, "in_flight", self._domain))
-                call = unknown
-            self._look_up_at(call, context.clock.boot_ns())
-        self._next_spend = await self._store.reads.last_spend() + 1
-        self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
-        windows = [limit.window_ns for limit in self.gate.budget.limits if isinstance(limit, RateLimit)]
-        reach_us = int(max(self._history, max(windows, default=0) / 1e9, self._adapter.lost_seconds) * 2e6)
-        spends = await self._store.reads.spends(self._adapter.system, now - reach_us)
-        now_ns, lost_us = context.clock.boot_ns(), int(self._adapter.lost_seconds * 1e6)
-        unit.spend_ends = [
-            SpendEnd(spend.seq, now_ns + lost_us * 1_000, now + lost_us) for spend in spends if not spend.arrived_by_ns
-        ]
-        await self._store.commit(unit)
-        self.gate.restore(_restored(spends, context.clock, self._adapter.lost_seconds), now_ns)
+        now_ns = context.clock.boot_ns()
+        left = await take_over(self._store, self._adapter, self.gate.budget.limits, self._domain, context.clock)
+        self.gate.restore(left.spends, now_ns)
+        self._next_spend = left.next_spend
+        self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
+        for call in left.unknown:
+            self._look_up_at(call, now_ns)
 
     def _look_up_at(self, call: Call, due_ns: int) -> None:
         heapq.heappush(self._unknown, (due_ns, call.seq, call))
@@ -175,6 +171,7 @@ class Poster:
     async def _turn(self, group: anyio.abc.TaskGroup, context: Context) -> float:
         """Start everything that may start now; how many seconds until there may be more."""
         async with self._turning:
+            begun_ns = context.clock.boot_ns()
             now = microseconds(context.clock.now())
             if self._due_at is not None and self._due_at <= now:
                 for lane in LANES:
@@ -185,6 +182,8 @@ class Poster:
             self.closed = closed
             if flights:
                 await self._start(flights, group, context)
+                took_ns = context.clock.boot_ns() - begun_ns
+                self._lead_ns = min(max(took_ns, self._lead_ns * 7 // 8), LEAD_NS_MAX)
             if flights and closed is None:
                 return 0.0
             return self._patience(closed, context, now)
@@ -192,24 +191,35 @@ class Poster:
     def _patience(self, closed: Closed | None, context: Context, now: int) -> float:
         times = [1.0]
         if closed is not None and closed.until_ns is not None:
-            times.append((closed.until_ns - context.clock.boot_ns()) / 1e9)
+            times.append((closed.until_ns - self._lead_ns - context.clock.boot_ns()) / 1e9)
         if self._due_at is not None:
             times.append((self._due_at - now) / 1e6)
-        if self._unknown:
-            times.append((self._unknown[0][0] - context.clock.boot_ns()) / 1e9)
+        now_ns = context.clock.boot_ns()
+        if self._unknown and self._unknown[0][0] > now_ns:  # one that is due already waits for the gate
+            times.append((self._unknown[0][0] - now_ns) / 1e9)
         return max(min(times), 0.0)
 
     def _choose(self, now_ns: int) -> tuple[list[Flight], Closed | None]:
-        """Admit calls until the gate closes, nothing is left, or the transaction is full."""
+        """Admit calls until the gate closes, nothing is left, or the transaction is full.
+
+        A gate that opens within the time that a commit takes counts as open: the call is admitted for that moment,
+        made durable meanwhile, and leaves then. So no commit stands between a free place and its use.
+        """
         flights: list[Flight] = []
+        at_ns, horizon_ns = now_ns, now_ns + self._lead_ns
         while len(flights) < STARTS_MAX:
-            verdict = self._admit_next(now_ns)
-            if verdict is None or isinstance(verdict, Closed):
+            verdict = self._admit_next(at_ns)
+            if isinstance(verdict, Flight):
+                flights.append(verdict)
+            elif verdict is not None and verdict.until_ns is not None and at_ns < verdict.until_ns <= horizon_ns:
+                at_ns = verdict.until_ns
+            else:
                 return flights, verdict
-            flights.append(verdict)
         return flights, None
 
     def _admit_next(self, now_ns: int) -> Flight | Closed | None:
+        if self._holding is not None:
+            return Closed(None, "hold", self._holding)
         if order := self._controls.first_on([self._adapter.system, self._domain]):
             return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
         if self._unknown and self._unknown[0][0] <= now_ns:
@@ -219,10 +229,10 @@ class Poster:
                 return admission
             heapq.heappop(self._unknown)
             return Flight(admission, "find", call, self._number())
-        heads = self._worklist.candidates(self._allowed)
+        heads, fresh = self._worklist.candidates(self._allowed)
         if not heads:
             return None
-        admission = self.gate.admit(heads, now_ns)
+        admission = self.gate.admit(heads, fresh, now_ns)
         if isinstance(admission, Closed):
             return admission
         self._worklist.take(admission.call)
@@ -273,6 +283,11 @@ class Poster:
     # one call ------------------------------------------------------------------------------------------------
 
     async def _fly(self, flight: Flight, context: Context) -> None:
+        try:
+            while (early_ns := flight.leaves_ns - context.clock.boot_ns()) > 0:
+                await context.clock.sleep(early_ns / 1e9)
+        finally:
+            flight.left.set()
         started_ns = context.clock.boot_ns()
         answer = await self._ask(flight)
         ended_ns = context.clock.boot_ns()
@@ -280,7 +295,9 @@ class Poster:
         now = microseconds(context.clock.now())
         follow = after_post if flight.kind == "post" else after_look_up
         step = follow(flight.call, answer, self._adapter, now, context.entropy.random())
+        self._holding = step.hold_system or self._holding
         self._settle_gate(flight, answer, bound_ns, ended_ns)
+        self._wake.set()  # there may be room already, whatever the store says later
         lost = isinstance(answer.outcome, Lost)
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
         end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us)
@@ -314,13 +331,7 @@ class Poster:
         """Store the outcome, however long the store takes to be well again: the answer exists only here."""
         was = flight.call.status
         unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
-        while True:
-            try:
-                await self._store.commit(unit)
-                break
-            except StoreUnavailable as problem:
-                context.notice(f"the outcome of {flight.call.intent_id} waits to be stored: {problem}")
-                await context.clock.sleep(_RETRY_SECONDS)
+        await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context)
         if flight.kind == "post":
             self._worklist.settled(step.call)
         elif step.call.status == "waiting":
@@ -328,21 +339,21 @@ class Poster:
         if step.look_up_after_us is not None:
             self._look_up_at(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
         if step.hold_system is not None:
-            order = Order("hold", self._adapter.system, self._domain, step.hold_system)
-            await self._controls.give(order)
+            await self._hold(step.hold_system, context)
+
+    async def _hold(self, reason: str, context: Context) -> None:
+        order = Order("hold", self._adapter.system, self._domain, reason)
+        if self._controls.exact(order.verb, order.target) is None:
+            await _insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
+        self._holding = None
 
 
-def _restored(spends: Iterable[StoredSpend], clock: Clock, lost_seconds: float) -> list[Spend]:
-    """What an earlier life spent, on this clock: by the boot clock if it is the same boot, else by the wall's."""
-    now_ns, now = clock.boot_ns(), microseconds(clock.now())
-    found = []
-    for spend in spends:
-        if spend.arrived_by_ns is None or spend.arrived_by_at is None:
-            bound_ns = now_ns + int(lost_seconds * 1e9)
-        elif spend.boot == clock.boot:
-            bound_ns = spend.arrived_by_ns
-        else:
-            bound_ns = now_ns - (now - spend.arrived_by_at) * 1_000
-        # a bound in the future belongs to a call that may still be under way at the system
-        found.append(Spend(safe_at_ns=bound_ns) if bound_ns > now_ns else Spend(arrived_by_ns=bound_ns))
-    return found
+async def _insist(store: Callable[[], Awaitable[object]], what: str, context: Context) -> None:
+    """Store it, however long the store takes to be well again."""
+    while True:
+        try:
+            await store()
+            return
+        except StoreUnavailable as problem:
+            context.notice(f"{what} waits to be stored: {problem}")
+            await context.clock.sleep(_RETRY_SECONDS)

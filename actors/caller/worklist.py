@@ -13,6 +13,9 @@ from broker.store.rows import Call
 from policies.lanes import LANES
 
 WINDOW = 256
+"""Calls never sent before that are read ahead, by lane."""
+WINDOW_MAX = 4_096
+"""And with them at most so many that were."""
 _LOW = WINDOW // 4
 
 
@@ -34,10 +37,13 @@ class Worklist:
     async def refresh(self, now: int) -> None:
         """Fill up the lanes that run low and may have more. `now` in microseconds since the epoch."""
         for lane, window in self._lanes.items():
-            if len(window) >= _LOW or not (self._stale[lane] or not self._complete[lane]):
+            repeats = sum(call.sent > 0 for call in window.values())
+            if len(window) - repeats >= _LOW or len(window) >= WINDOW_MAX:
+                continue
+            if self._complete[lane] and not self._stale[lane]:
                 continue
             self._stale[lane] = False
-            wanted = WINDOW + len(self._taken)
+            wanted = min(WINDOW + repeats, WINDOW_MAX) + len(self._taken)
             found = await self._reads.calls_ready(self._system, lane, wanted, now)
             self._complete[lane] = len(found) < wanted
             for call in found:
@@ -45,15 +51,18 @@ class Worklist:
                     window[call.seq] = call
             self._lanes[lane] = dict(sorted(window.items()))
 
-    def candidates(self, allowed: Callable[[Call], bool]) -> dict[str, Call]:
-        """The oldest allowed call of each lane."""
+    def candidates(self, allowed: Callable[[Call], bool]) -> tuple[dict[str, Call], dict[str, Call]]:
+        """The oldest allowed call of each lane, and the oldest allowed one that was never sent."""
         heads: dict[str, Call] = {}
+        fresh: dict[str, Call] = {}
         for lane, window in self._lanes.items():
-            for call in window.values():
-                if allowed(call):
-                    heads[lane] = call
-                    break
-        return heads
+            able = (call for call in window.values() if allowed(call))
+            if (head := next(able, None)) is not None:
+                heads[lane] = head
+                first = head if head.sent == 0 else next((call for call in able if call.sent == 0), None)
+                if first is not None:
+                    fresh[lane] = first
+        return heads, fresh
 
     def take(self, call: Call) -> None:
         """It is about to be made: out of the window until `settled` or `give_back`."""

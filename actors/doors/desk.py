@@ -9,9 +9,11 @@ import msgspec
 
 from actors.caller.poster import Poster
 from actors.controls import Controls
+from actors.doors.repeats import Repeats
 from actors.runtime.clock import Clock, microseconds
 from broker.accept import Acceptor, Arrival
-from broker.store.rows import Accept
+from broker.port import Delivery, MessageTooLarge
+from broker.store.rows import Accept, ExceptionRow
 from broker.store.store import Store
 from broker.store.unit import Accepted, Unit
 from contracts.envelope import Envelope
@@ -21,7 +23,11 @@ from policies.watermarks import Refuse, Watermarks, at_the_door
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to an accepted message. `place` counts what stands before it; `eta` is when the ERP may have it."""
+    """The answer to an accepted message. `place` counts what stands before it; `eta` is when the ERP may have it.
+
+    A duplicate is answered with the id and lane of the first. `code`, `detail` and `path` are set when it was *not*
+    accepted, because its key stands for something else already.
+    """
 
     id: str
     correlation_id: str
@@ -31,6 +37,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     eta: str | None = None
     code: str | None = None
     detail: str | None = None
+    path: str = ""
 
 
 class Busy(Exception):
@@ -53,6 +60,7 @@ class Desk:
         self._clock = clock
         self._marks = marks
         self._system = system
+        self._repeats = Repeats(store.reads)
         self._refusing = False
         self.poster: Poster | None = None
         self.refused = 0
@@ -66,11 +74,19 @@ class Desk:
         if order := self._controls.draining():
             raise Busy("door.draining", 30, f"draining since {order.who} asked for it: {order.reason}")
         waiting = sum(self._store.counters.waiting(self._system, lane) for lane in LANES)
+        if waiting <= self._marks.waiting_low:
+            self._refusing = False
+            return
         decision = at_the_door(self._marks, self._refusing, waiting, 0, self._rate())
         self._refusing = isinstance(decision, Refuse)
         if isinstance(decision, Refuse):
             self.refused += 1
             raise Busy("door.busy", decision.come_back_seconds, decision.reason)
+
+    @property
+    def accepted_types(self) -> list[str]:
+        """Message types that some domain handles."""
+        return self._acceptor.accepted_types
 
     def _rate(self) -> float:
         """Calls a second that the budget allows in the long run."""
@@ -81,21 +97,55 @@ class Desk:
         seconds = (self.poster.gate.budget.eta(now_ns, ahead) - now_ns) / 1e9
         return ahead / seconds if seconds > 0 else 10_000.0
 
-    async def accept(self, envelopes: Sequence[Envelope]) -> list[Receipt]:
+    async def accept(self, envelopes: Sequence[Envelope], batch: bool = False) -> list[Receipt]:
         """Accept all or, if one is not acceptable, none. Returns after the commit.
+
+        Cancelled, they may have been accepted: send again with the same ids.
 
         Raises:
             ContractError: with the path of what is wrong, prefixed by the message's index in a batch.
             StoreUnavailable: nothing may be assumed to be stored; send again with the same ids.
+            TimeoutError: the store did not answer in time; nothing was stored.
         """
         at = microseconds(self._clock.now())
-        batch = len(envelopes) > 1
         rows = [self._prepare(envelope, index if batch else None, at) for index, envelope in enumerate(envelopes)]
+        await self._refuse_repeats(rows, batch)
         committed = await self._store.commit(Unit(at, accepts=[accept for _, accept in rows]))
-        etas: dict[str, tuple[int, str | None]] = {}
+        lines: dict[str, tuple[int, str | None]] = {}
         return [
-            self._receipt(accept, answer, etas) for (_, accept), answer in zip(rows, committed.accepted, strict=True)
+            await self._receipt(accept, answer, lines, f"/{index}" if batch else "")
+            for index, ((_, accept), answer) in enumerate(zip(rows, committed.accepted, strict=True))
         ]
+
+    async def accept_each(self, messages: Sequence[tuple[Delivery, Envelope | ContractError]]) -> int:
+        """Accept each message that can be, and keep every other one whole as an exception; how many those were.
+
+        For doors that cannot answer a sender. One transaction; the same messages may come again.
+
+        Raises:
+            StoreUnavailable: nothing may be assumed to be stored.
+        """
+        at = microseconds(self._clock.now())
+        unit = Unit(at)
+        commands: list[tuple[int, Arrival, Accept]] = []
+        for number, (delivery, envelope) in enumerate(messages):
+            try:
+                if isinstance(envelope, ContractError):
+                    raise envelope
+                arrival, accept = self._prepare(envelope, None, at)
+            except ContractError as problem:
+                unit.exceptions.append(_set_aside(delivery, problem, at))
+                continue
+            unit.accepts.append(accept)
+            if arrival.contract.kind == "command":
+                commands.append((number, arrival, accept))
+        while commands and (found := await self._repeats.refuse(commands)) is not None:
+            index, repeated = found
+            unit.accepts.remove(next(accept for n, _, accept in commands if n == index))
+            commands = [command for command in commands if command[0] != index]
+            unit.exceptions.append(_set_aside(messages[index][0], repeated, at))
+        await self._store.commit(unit)
+        return len(unit.exceptions)
 
     def _prepare(self, envelope: Envelope, index: int | None, at: int) -> tuple[Arrival, Accept]:
         try:
@@ -107,18 +157,42 @@ class Desk:
                     "/idempotencykey",
                 )
             return arrival, self._acceptor.prepare(arrival, at)
-        except ContractError as error:
-            raise (error if index is None else error.at(f"/{index}")) from None
+        except MessageTooLarge:
+            error = ContractError(
+                "body.too_large", "With its envelope the event is too large. Send less data.", "/data"
+            )
+        except ContractError as problem:
+            error = problem
+        raise (error if index is None else error.at(f"/{index}")) from None
 
-    def _receipt(self, accept: Accept, answer: Accepted, etas: dict[str, tuple[int, str | None]]) -> Receipt:
+    async def _refuse_repeats(self, rows: Sequence[tuple[Arrival, Accept]], batch: bool) -> None:
+        """Raise ContractError duplicate.business_key for a command that was accepted under another key."""
+        commands = [(n, arrival, row) for n, (arrival, row) in enumerate(rows) if arrival.contract.kind == "command"]
+        if commands and (found := await self._repeats.refuse(commands)) is not None:
+            index, error = found
+            raise error.at(f"/{index}") if batch else error
+
+    async def _receipt(
+        self, accept: Accept, answer: Accepted, lines: dict[str, tuple[int, str | None]], prefix: str
+    ) -> Receipt:
         row = accept.row
+        id, correlation_id, lane = row.id, row.correlation_id, row.lane
         if answer.mismatch:
-            detail = f"Accepted before as {answer.original_id}, with other content. The first one stands."
-            return Receipt(row.id, row.correlation_id, row.lane, True, code="idempotency.mismatch", detail=detail)
-        if row.lane not in etas:
-            etas[row.lane] = self._line(row.lane)
-        place, eta = etas[row.lane]
-        return Receipt(row.id, row.correlation_id, row.lane, answer.duplicate, place, eta)
+            by_id = answer.original_id == row.id
+            what = "id" if by_id else "idempotency key"
+            detail = (
+                f"This {what} was accepted before, as {answer.original_id}, with other content. The first one stands."
+            )
+            path = prefix + ("/id" if by_id else "/idempotencykey")
+            return Receipt(id, correlation_id, lane, True, code="idempotency.mismatch", detail=detail, path=path)
+        if answer.original_id not in (None, row.id):
+            for first in await self._store.reads.messages_by_id(str(answer.original_id)):
+                if first.seq == answer.seq:
+                    id, correlation_id, lane = first.id, first.correlation_id, first.lane
+        if lane not in lines:
+            lines[lane] = self._line(lane)
+        place, eta = lines[lane]
+        return Receipt(id, correlation_id, lane, answer.duplicate, place, eta)
 
     def _line(self, lane: str) -> tuple[int, str | None]:
         """How many calls stand before a new one of this lane, and when it may go."""
@@ -130,3 +204,17 @@ class Desk:
         seconds = (self.poster.gate.budget.eta(now_ns, place) - now_ns) / 1e9
         eta = self._clock.now() + timedelta(seconds=seconds)
         return place, eta.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _set_aside(delivery: Delivery, problem: ContractError, at: int) -> ExceptionRow:
+    where = f" at {problem.path}" if problem.path else ""
+    return ExceptionRow(
+        key=delivery.message_id,
+        failure=problem.code,
+        owner="it",
+        cause=f"{problem.detail} ({problem.code}{where})",
+        message_id=delivery.message_id,
+        intent_id=None,
+        body=delivery.body,
+        opened_at=at,
+    )

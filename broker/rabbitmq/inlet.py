@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from struct import unpack_from
 
-from broker.port import Delivery
+from broker.port import BrokerError, Delivery
 from broker.rabbitmq import wire
 from broker.rabbitmq.link import Channel, Link
+
+_RETURN_LOOKS = 200
+"""How often to ask, about a third of a millisecond each, whether the queue has taken back what was returned."""
 
 
 class Inlet:
@@ -67,9 +70,34 @@ class Inlet:
         self.give_back(tags)
 
     async def close(self) -> None:
-        """End the channel: everything unsettled returns to the queue."""
-        self.fail("closed by us")
-        await self._channel.close()
+        """Stop consuming, return everything unsettled, close the channel. Does not fail: a lost channel has done it.
+
+        What was returned is ready again, or with another consumer, when this ends.
+        """
+        try:
+            if self.lost is None:
+                await self._return_all()
+        except BrokerError:
+            pass  # the broker returns what a lost channel had
+        finally:
+            self.fail("closed by us")
+            await self._channel.close()
+
+    async def _return_all(self) -> None:
+        if self._consuming:
+            self._consuming = False
+            await self._channel.cancel(self._consumer)
+        self.ready.clear()
+        if not self._unsettled:
+            return
+        _, before = await self._channel.look(self.queue)
+        self.give_back(list(self._unsettled))
+        # a quorum queue takes a return into its log before it counts it, and answers nothing; but it lists a
+        # cancelled consumer for as long as that has something unsettled
+        for _ in range(_RETURN_LOOKS):
+            _, consumers = await self._channel.look(self.queue)
+            if consumers < before:
+                return
 
     def fail(self, reason: str) -> None:
         """The consumer is gone; what it had has been given to somebody else. Idempotent."""
@@ -106,6 +134,11 @@ class Inlet:
         for tag in mine:
             del self._unsettled[tag]
         self._link.write(b"".join(wire.give_back(self._channel.number, tag) for tag in mine))
+
+    def discard(self, tag: int) -> None:
+        """Reject for good: the queue dead-letters the message."""
+        if self._unsettled.pop(tag, self) is None:
+            self._link.write(wire.discard(self._channel.number, tag))
 
     # arriving ------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from broker.rabbitmq.settings import RabbitMQSettings
 from broker.rabbitmq.tap import Sink, TappedReader
 
 _CLOSE_SECONDS = 3.0
+_UNSENT_BYTES = 64 * 1024
 _FORBIDDEN_CODES = (403, 530)
 
 
@@ -97,27 +98,33 @@ def _plain(what: str, error: Exception, settings: RabbitMQSettings) -> BrokerErr
         case ChannelPreconditionFailed():
             return Different(f"{what}: {said}")
         case ConnectionClosed() if error.args and error.args[0] in _FORBIDDEN_CODES:
-            return BrokerRefused(
-                f"{what}: {settings.place} says: {said}. Make the virtual host with `rabbitmqctl add_vhost`, "
-                f"and give the user {settings.user!r} rights in it with `rabbitmqctl set_permissions`."
-            )
+            return _forbidden(what, said, settings)
         case _ if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return BrokerRefused(f"{what}: the certificate of {settings.place} is not accepted: {error.__cause__}")
         case _:
             return BrokerLost(f"{what}: {settings.place} is not there or went away: {said}")
 
 
+def _forbidden(what: str, said: str, settings: RabbitMQSettings) -> BrokerRefused:
+    return BrokerRefused(
+        f"{what}: {settings.place} says: {said}. Make the virtual host with `rabbitmqctl add_vhost`, "
+        f"and give the user {settings.user!r} rights in it with `rabbitmqctl set_permissions`."
+    )
+
+
 class _TappedTransport(TransportFactory):
     """Opens the socket as the library would, and keeps both ends of it for us."""
 
-    def __init__(self, tls: bool) -> None:
+    def __init__(self, tls: bool, sink: Sink) -> None:
         self._inner = TLSTransportFactory() if tls else TCPTransportFactory()
+        self._sink = sink
         self.reader: TappedReader
         self.writer: asyncio.StreamWriter
 
     async def create(self, url: URL, **kwargs: Any) -> Any:
         reader, self.writer = await self._inner.create(url, limit=1024 * 1024, **kwargs)
         self.reader = TappedReader(reader)
+        self.reader.sinks[0] = self._sink
         return self.reader, self.writer
 
 
@@ -182,12 +189,6 @@ class Channel:
         async with self._link.calling("ending a consumer"):
             await self._inner.basic_cancel(tag)
 
-    async def get(self, queue: str) -> Any:
-        """One message of the queue as the library's object, or None; unsettled until the channel closes."""
-        async with self._link.calling(f"looking into {queue}"):
-            found = await self._inner.basic_get(queue)
-        return None if isinstance(found.delivery, aiormq.spec.Basic.GetEmpty) else found
-
     async def close(self) -> None:
         """Close; everything unsettled on it returns to its queue. A dead connection needs no closing."""
         if self.closed or self._link.lost:
@@ -210,6 +211,8 @@ class Link:
         self.settings = settings
         self.lost: str | None = None
         self.blocked: str | None = None
+        self._told: tuple[int, str] = (0, "")
+        """Code and text with which the broker closed; the library keeps them for itself while it connects."""
         self._on_lost: list[Callable[[str], None]] = []
         self._channels: dict[int, Channel] = {}
         self._connection: aio_pika.Connection
@@ -225,25 +228,32 @@ class Link:
         """
         link = cls(settings)
         url = URL(settings.url).update_query(heartbeat=settings.heartbeat_seconds, name=name)
-        link._transport = _TappedTransport(url.scheme == "amqps")
+        link._transport = _TappedTransport(url.scheme == "amqps", link)
         link._connection = aio_pika.Connection(url)
         link._connection.kwargs["transport_factory"] = link._transport
-        async with translated(f"connecting to RabbitMQ as {name}", settings):
-            await link._connection.connect()
+        what = f"connecting to RabbitMQ as {name}"
+        try:
+            async with translated(what, settings):
+                await link._connection.connect()
+        except BrokerLost:
+            if link._told[0] in _FORBIDDEN_CODES:
+                raise _forbidden(what, link._told[1], settings) from None
+            raise
         assert link._connection.transport is not None
         link._inner = link._connection.transport.connection
         link._inner.closing.add_done_callback(link._ended)
-        link._transport.reader.sinks[0] = link
         return link
 
     def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Note when the broker blocks publishers, and leave the frame to the library."""
+        """Note when the broker blocks publishers or closes, and leave the frame to the library."""
         if kind == wire.METHOD:
             method = int.from_bytes(data[start : start + 4], "big")
             if method == wire.BLOCKED:
                 self.blocked = wire.short_text(data, start + 4)[0] or "no reason given"
             elif method == wire.UNBLOCKED:
                 self.blocked = None
+            elif method == wire.CLOSE:
+                self._told = int.from_bytes(data[start + 4 : start + 6], "big"), wire.short_text(data, start + 6)[0]
         return False
 
     def _ended(self, closing: asyncio.Future[Any]) -> None:
@@ -307,11 +317,17 @@ class Link:
 
     def write(self, frames: bytes) -> None:
         """Put whole frames on the wire, after everything written before. A lost link swallows them."""
-        if self.lost is None:
+        if self.lost is not None:
+            return
+        try:
             self._transport.writer.write(frames)
+        except RuntimeError:  # uvloop says so of a socket that is closed already, before the library does
+            self.fail("the socket is closed")
 
     async def drain(self) -> None:
-        """Wait until the socket takes more. Raises BrokerLost."""
+        """Wait when much is written and not sent. Raises BrokerLost."""
+        if self.lost is not None or self._transport.writer.transport.get_write_buffer_size() < _UNSENT_BYTES:
+            return
         async with self.calling("sending"):
             await self._transport.writer.drain()
 

@@ -6,7 +6,7 @@ Nothing is awaited per message. A confirm moves a counter; the caller wakes when
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import unpack_from
 
 from broker.port import MESSAGE_BYTES_MAX, BrokerError, BrokerLost, MessageTooLarge, Outgoing, Unroutable
@@ -49,6 +49,7 @@ class Outlet:
         self._methods: dict[tuple[str, str], bytes] = {}
         self._returned: tuple[str, str] | None = None
         self.lost: str | None = None
+        self.on_lost: Callable[[], None] = _nobody
         link.attach(channel.number, self)
         channel.on_close(self.fail)
         link.on_lost(self.fail)
@@ -190,6 +191,11 @@ class Outlet:
             batch.failure = batch.failure or BrokerLost(f"publishing: {reason}; the outcome is unknown")
             batch.close(1)
         self._room.set()
+        self.on_lost()
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def check(message: Outgoing) -> None:

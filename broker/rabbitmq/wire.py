@@ -13,7 +13,7 @@ from struct import Struct, error, unpack_from
 METHOD, HEADER, BODY = 1, 2, 3
 FRAME_END = 0xCE
 DELIVER, RETURN, ACK, NACK, CANCEL = 0x3C003C, 0x3C0032, 0x3C0050, 0x3C0078, 0x3C001E
-BLOCKED, UNBLOCKED = 0x0A003C, 0x0A003D
+BLOCKED, UNBLOCKED, CLOSE = 0x0A003C, 0x0A003D, 0x0A0032
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 ID_HEADER = "tidegate-id"
@@ -36,10 +36,10 @@ class Malformed(ValueError):
     """A message that cannot be put on the wire as it is; the text says why. Nothing was sent."""
 
 
-def _short(text: str) -> bytes:
+def _short(text: str, most: int = 255) -> bytes:
     raw = text.encode()
-    if len(raw) > 255:
-        raise Malformed(f"{text[:40]!r}... has {len(raw)} bytes; AMQP allows 255 here")
+    if len(raw) > most:
+        raise Malformed(f"{text[:40]!r}... has {len(raw)} bytes; AMQP allows {most} here")
     return bytes((len(raw),)) + raw
 
 
@@ -55,21 +55,23 @@ def publish_method(channel: int, exchange: str, routing_key: str, mandatory: boo
 
 @lru_cache(maxsize=256)
 def _key(name: str) -> bytes:
-    return _short(name) + b"S"
+    return _short(name, 128) + b"S"
 
 
 _content_type = lru_cache(maxsize=64)(_short)
 _id_key = _key(ID_HEADER)
 
 
-def content(channel: int, attempt: bytes, message_id: str, headers: dict[str, str], body: bytes, size_max: int) -> bytes:
+def content(
+    channel: int, attempt: bytes, message_id: str, headers: dict[str, str], body: bytes, size_max: int
+) -> bytes:
     """Header and body frames of a persistent message.
 
     `attempt` is the AMQP message id, new for each attempt; `message_id` is ours and travels as a header.
     `size_max` is the connection's largest frame in bytes.
 
     Raises:
-        Malformed: the headers are over `HEADER_BYTES_MAX`, or a name is over 255 bytes.
+        Malformed: the headers are over `HEADER_BYTES_MAX`, or one of their names over 128 bytes.
     """
     raw = message_id.encode()
     table = [_id_key, _long.pack(len(raw)), raw]
@@ -89,7 +91,11 @@ def content(channel: int, attempt: bytes, message_id: str, headers: dict[str, st
     head = _header.pack(HEADER, channel, len(properties) + 13, 60, 0, len(body), _FLAGS)
     room = size_max - 8
     if len(body) <= room:
-        return b"".join((head, properties, _frame.pack(BODY, channel, len(body)), body, _END)) if body else head + properties
+        return (
+            b"".join((head, properties, _frame.pack(BODY, channel, len(body)), body, _END))
+            if body
+            else head + properties
+        )
     parts = [head, properties]
     for start in range(0, len(body), room):
         part = body[start : start + room]

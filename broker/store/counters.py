@@ -31,9 +31,11 @@ class Counters:
             self.handled += len(unit.handled)
             for mark in unit.handled:
                 self.outcomes[mark.outcome] += 1
-            skipped = {*result.calls_known, *result.calls_conflicting}
-            for row in unit.calls:
-                if row.intent_id not in skipped:
+            skipped = Counter((*result.calls_known, *result.calls_conflicting))
+            for row in reversed(unit.calls):  # of the same intent twice in a unit, the later one is skipped
+                if skipped[row.intent_id]:
+                    skipped[row.intent_id] -= 1
+                else:
                     self.calls[row.system, row.lane, "waiting"] += 1
             for change in unit.call_changes:
                 self.calls[change.call.system, change.call.lane, change.was] -= 1

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 READERS_MAX = 3
-_BUSY_MS = 5_000
+BUSY_MS = 5_000
 
 _WRITER = (
     # the time-out first: setting the journal mode can itself meet a lock
-    f"PRAGMA busy_timeout = {_BUSY_MS}",
+    f"PRAGMA busy_timeout = {BUSY_MS}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -32768",
     "PRAGMA temp_store = MEMORY",
 )
 _READER = (
-    f"PRAGMA busy_timeout = {_BUSY_MS}",
+    f"PRAGMA busy_timeout = {BUSY_MS}",
     "PRAGMA query_only = ON",
     "PRAGMA cache_size = -8192",
 )
@@ -52,3 +56,38 @@ def open_writer(path: Path) -> AsyncEngine:
 def open_readers(path: Path) -> AsyncEngine:
     """A few connections that can only read; each sees a consistent snapshot for the length of one query."""
     return _open(path, _READER, "BEGIN", pool_size=READERS_MAX, max_overflow=0)
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it whole; a cancellation that comes meanwhile takes effect afterwards.
+
+    SQLite runs a cancelled statement all the same, so half a transaction would stay open on its connection; and a
+    connection whose opening or closing was cut off leaves a task and a thread that nobody ends.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+@asynccontextmanager
+async def lease(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the engine's pool for the length of the block; taken and given back whole."""
+    connection = engine.connect()
+    try:
+        await to_its_end(_start(connection))
+        yield connection
+    finally:
+        if connection.sync_connection is not None:
+            await to_its_end(connection.close())
+
+
+async def _start(connection: AsyncConnection) -> None:
+    await connection.start()

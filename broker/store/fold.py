@@ -51,6 +51,10 @@ class Folder:
         head = select(s.audit.c.hash).order_by(s.audit.c.seq.desc()).limit(1)
         self.head = (await connection.execute(head)).scalar() or chain.GENESIS
 
+    def begin_at(self, table: Table, number: int) -> None:
+        """Give no number below this one: rows that are deleted leave no trace of the numbers they had."""
+        self._next[table.name] = number
+
     def numbers(self) -> dict[str, int]:
         """The next number of each table, to go back to when the transaction fails."""
         return dict(self._next)
@@ -137,7 +141,7 @@ class Folder:
         found: dict[str, tuple[int, str, str, str]] = {}
         for start in range(0, len(wanted), 10_000):
             part = {"keys": wanted[start : start + 10_000]}
-            for key, *rest in (await connection.execute(statement, part)).tuples():
+            for key, *rest in await connection.execute(statement, part):
                 found[key] = tuple(rest)
         return found
 
@@ -167,7 +171,7 @@ class Folder:
         wanted = [row.intent_id for unit in units for row in unit.calls]
         known: dict[str, str] = {}
         if wanted:
-            rows = (await connection.execute(q.known_calls, {"keys": list(set(wanted))})).tuples()
+            rows = await connection.execute(q.known_calls, {"keys": list(set(wanted))})
             known = {intent: fingerprint for intent, fingerprint in rows}
         inserts: list[dict[str, Any]] = []
         for unit, result in zip(units, results, strict=True):

@@ -101,8 +101,8 @@ def _revision(path: Path) -> str | None:
             connection.close()
     except sqlite3.DatabaseError as error:
         raise StoreRefused(
-            f"{path} cannot be read as a database ({error}). Nothing was changed; check its owner and mode, "
-            "or restore the last backup."
+            f"{path} cannot be read as a database ({error}). Nothing was changed; check its owner, its mode "
+            "and that the disk has room, or restore the last backup."
         ) from error
 
 

@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import aiosqlite
 import msgspec
 from sqlalchemy import Select, func, literal_column, or_, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
+from broker.store.engine import READERS_MAX, lease, to_its_end
 from broker.store.rows import Call
 
 READ_SECONDS_MAX = 10.0
 """A reader that stays longer starves the checkpoint; it is cut off."""
+_INTERRUPT_SECONDS = 0.05
+"""An interrupt that comes before the query has begun has no effect, so it is repeated."""
 
 
 class MessageRecord(msgspec.Struct, frozen=True):
@@ -124,15 +128,22 @@ class Reads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._free = asyncio.Semaphore(READERS_MAX)
 
     async def rows(self, query: Select[Any]) -> Sequence[Any]:
-        """All rows of a query; the building block of the rest.
+        """All rows of a query; the building block of the rest. A query that is cut off is ended in SQLite, too.
 
         Raises:
             TimeoutError: it took longer than `READ_SECONDS_MAX`.
         """
-        async with asyncio.timeout(READ_SECONDS_MAX), self._engine.connect() as connection:
-            found: Sequence[Any] = (await connection.execute(query)).tuples().all()
+        async with asyncio.timeout(READ_SECONDS_MAX), self._free, lease(self._engine) as connection:
+            work = asyncio.ensure_future(connection.execute(query))
+            try:
+                await asyncio.wait({work})
+            finally:
+                if not work.done():
+                    await to_its_end(_end(work, connection))
+            found: Sequence[Any] = work.result().all()
             return found
 
     async def messages_by_id(self, message_id: str) -> list[MessageRecord]:
@@ -285,6 +296,16 @@ class Reads:
         """Audit entries beyond a position, in order."""
         query = select(s.audit).where(s.audit.c.seq > after).order_by(s.audit.c.seq).limit(limit)
         return [AuditRecord(*row) for row in await self.rows(query)]
+
+
+async def _end(work: asyncio.Future[Any], connection: AsyncConnection) -> None:
+    """A cancelled query would go on in its thread, and hold its connection and snapshot: have SQLite end it."""
+    driver = connection.sync_connection and connection.sync_connection.connection.driver_connection
+    while not work.done():
+        if isinstance(driver, aiosqlite.Connection):
+            await driver.interrupt()
+        await asyncio.wait({work}, timeout=_INTERRUPT_SECONDS)
+    work.exception()  # it was interrupted; nobody asks
 
 
 _call_fields = [field.name for field in msgspec.structs.fields(Call)]

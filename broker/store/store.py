@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker.store import schema as s
 from broker.store.counters import Counters
-from broker.store.engine import open_readers, open_writer
+from broker.store.engine import BUSY_MS, lease, open_readers, open_writer, to_its_end
 from broker.store.fold import Folder
 from broker.store.migrate import StoreRefused, migrate
 from broker.store.reads import Reads
@@ -23,7 +24,10 @@ from broker.store.writer import StoreUnavailable, Writer
 
 FILE = "tidegate.db"
 _LOCK = "tidegate.lock"
+_RESERVED = 10**9
+"""Queue item numbers for the life of one process."""
 WAL_BYTES_MAX = 64 * 1024 * 1024
+_CUT_MS = 100
 
 
 class Store:
@@ -56,8 +60,10 @@ class Store:
             writing, reading = open_writer(self.path), open_readers(self.path)
             self._engines = [writing, reading]
             self.reads = Reads(reading)
-            self.writer = Writer(writing, Folder(Statements(writing.dialect)), self._committed)
-            self.epoch = await self._stamp(writing)
+            folder = Folder(Statements(writing.dialect))
+            self.writer = Writer(writing, folder, self._committed)
+            self.epoch = await self._meta(writing, "epoch", lambda known: known or os.urandom(8).hex())
+            folder.begin_at(s.queue_item, await self._reserve(writing))
             self.counters.load(await self.reads.call_counts())
         except BaseException:
             await self._close()
@@ -71,20 +77,37 @@ class Store:
 
     async def _close(self) -> None:
         for engine in self._engines:
-            await engine.dispose()
+            await to_its_end(engine.dispose())
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    async def _stamp(self, engine: AsyncEngine) -> str:
-        """The store's own name, made once; a backup carries it, so a restored store can be recognised."""
-        found = await self.reads.rows(select(s.meta.c.value).where(s.meta.c.name == "epoch"))
-        if found:
-            return str(found[0][0])
-        epoch = os.urandom(8).hex()
-        async with engine.begin() as connection:
-            await connection.execute(insert(s.meta).values(name="epoch", value=epoch))
-        return epoch
+    async def _reserve(self, engine: AsyncEngine) -> int:
+        """A range of queue item numbers that no earlier process has given.
+
+        A broker may still hold a copy of an item whose row was deleted long ago; its number must not be a stranger's.
+        """
+        after = await self._meta(engine, "queue_items_reserved", lambda known: str(int(known or 0) + _RESERVED))
+        return int(after) - _RESERVED + 1
+
+    async def _meta(self, engine: AsyncEngine, name: str, change: Callable[[str | None], str]) -> str:
+        """Change a value of the store's own and give the new one.
+
+        Raises:
+            StoreRefused: the store cannot be written.
+        """
+        try:
+            async with engine.begin() as connection:
+                known = (await connection.execute(select(s.meta.c.value).where(s.meta.c.name == name))).scalar()
+                value = change(known)
+                if value != known:
+                    await connection.execute(delete(s.meta).where(s.meta.c.name == name))
+                    await connection.execute(insert(s.meta).values(name=name, value=value))
+        except DBAPIError as error:
+            raise StoreRefused(
+                f"{self.path} cannot be written ({error.orig}). Free space on its disk, then start again."
+            ) from error
+        return value
 
     async def commit(self, unit: Unit) -> Committed:
         """Write a unit of work durably; see `Writer.commit`."""
@@ -107,14 +130,22 @@ class Store:
     async def checkpoint(self) -> int:
         """Fold the write-ahead log back when it has grown; returns its size in bytes before.
 
+        A reader that stays makes it wait for another time: cutting the log off holds commits up, so it is tried
+        only when all of the log is folded back, and for a moment only.
+
         Raises:
             sqlalchemy.exc.DBAPIError: the database refused.
         """
         wal = self.path.with_name(FILE + "-wal")
         size = wal.stat().st_size if wal.exists() else 0
         if size > WAL_BYTES_MAX:
-            async with self._engines[1].connect() as connection:
-                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            async with lease(self._engines[1]) as connection:
+                answer = await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+                _, frames, folded = tuple(answer.one())
+                if frames == folded:
+                    await connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CUT_MS}")
+                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                    await connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
         return size
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import anyio
 from sqlalchemy import update
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
+from broker.store.engine import lease, to_its_end
 from broker.store.fold import Conflict, Folder
 from broker.store.unit import Committed, Unit
 
@@ -106,15 +105,15 @@ class Writer:
         try:
             while True:
                 try:
-                    async with self._engine.connect() as connection:
-                        await self._prove(connection)
+                    async with lease(self._engine) as connection:
+                        await to_its_end(self._prove(connection))
                         while self.failure is None:
                             beat()
                             await self._write_next(connection)
                 except (SQLAlchemyError, OSError) as error:
                     self.failure = _plain(error)
                 # an error leaves the connection in doubt: it is not used again
-                await self._engine.dispose()
+                await to_its_end(self._engine.dispose())
                 self._refuse_pending(f"{self.failure}")
                 beat()
                 await asyncio.sleep(_PROBE_SECONDS)
@@ -127,7 +126,7 @@ class Writer:
         group = await self._gather()
         self._busy = True
         try:
-            await _to_its_end(self._write(connection, group))
+            await to_its_end(self._write(connection, group))
         except BaseException as error:
             self._refuse(group, _plain(error))
             raise
@@ -215,24 +214,6 @@ class Writer:
     def _refuse(self, group: Iterable[_Submission], reason: str) -> None:
         for submission in group:
             _answer(submission, StoreUnavailable(f"the store cannot write: {reason}"))
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do it whole; a cancellation that comes meanwhile takes effect afterwards.
-
-    SQLite runs a cancelled statement all the same, so half a transaction would stay open on the connection.
-    """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
 
 
 def _answer(submission: _Submission, error: Exception) -> None:

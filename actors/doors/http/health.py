@@ -9,13 +9,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from actors.house import House
 
 
-@get("/healthz", media_type="text/plain", summary="Is the process alive?")
+@get("/healthz", media_type="text/plain")
 async def healthz() -> str:
     """Answers as long as the event loop turns."""
     return "ok\n"
 
 
-@get("/readyz", summary="Does it take and do work?")
+@get("/readyz")
 async def readyz(house: House) -> Response[dict[str, object]]:
     """200 when all actors are up, the store writes, and the broker says that we consume; else 503 and why."""
     ready = await house.is_ready()
@@ -24,7 +24,7 @@ async def readyz(house: House) -> Response[dict[str, object]]:
     return Response(body, status_code=200 if ready else 503)
 
 
-@get("/metrics", summary="Prometheus metrics")
+@get("/metrics")
 async def metrics(registry: CollectorRegistry) -> Response[bytes]:
     """Counters and gauges in Prometheus' text format."""
     return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import uvicorn
+from litestar.types import ASGIApp
 
+from actors.doors.http.framing import framing
 from actors.runtime.actor import Context
 
-CONNECTIONS_MAX = 1_000
+KEEP_ALIVE_SECONDS = 15
 
 
 class PortInUse(Exception):
@@ -50,7 +51,9 @@ class _Server(uvicorn.Server):
 class HttpDoor:
     """Serves an ASGI application on a socket until asked to stop; then finishes the requests it has."""
 
-    def __init__(self, app: Callable[[], Any], listen: Callable[[], socket.socket], grace_seconds: float = 5.0) -> None:
+    def __init__(
+        self, app: Callable[[], ASGIApp], listen: Callable[[], socket.socket], grace_seconds: float = 5.0
+    ) -> None:
         self._app = app
         self._listen = listen
         self._grace = grace_seconds
@@ -64,17 +67,18 @@ class HttpDoor:
         sock = self._listen()
         config = uvicorn.Config(
             self._app(),
-            http="httptools",
+            http=framing(context.entropy.new_id),
+            ws="none",
             loop="none",
             lifespan="off",
+            interface="asgi3",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # nothing here depends on who the client says it is
             server_header=False,
             date_header=True,
-            limit_concurrency=CONNECTIONS_MAX,
-            timeout_keep_alive=15,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(self._grace),
-            h11_max_incomplete_event_size=64 * 1024,
         )
         server = _Server(config)
         serving = asyncio.ensure_future(server.serve(sockets=[sock]))

@@ -1,0 +1,146 @@
+"""The relay: what transactions left in the outbox goes to the broker, in order, and stays here until it is safe.
+
+A row for a queue is deleted by the transaction that handles its message, not before; until then `published_at` says
+that a broker has confirmed it (0: a broker had, and has lost it). So everything accepted is still in our store when
+a broker comes back empty, and is published again. A row for an exchange ends with its confirm: nobody of ours
+settles it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from sqlalchemy import or_, select
+
+from broker.port import Broker, BrokerError, Outgoing
+from broker.store import schema as s
+from broker.store.reads import QueueRecord
+from broker.store.store import Store
+from broker.store.unit import Committed, Unit
+from policies.restarts import Backoff
+
+ITEM_HEADER = "tidegate-item"
+"""Number of the outbox row, for the receiver of the message to delete."""
+BATCH_ROWS = 1_000
+_NS = 1_000_000_000
+_headers = msgspec.json.Decoder(dict[str, str])
+_item = s.queue_item.c
+_unpublished = or_(_item.published_at.is_(None), _item.published_at == 0)
+
+
+class Relay:
+    """Publishes the outbox. `run` is an actor's body; one relay for one store.
+
+    `now` gives microseconds since the epoch, `random` a number in [0, 1).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        now: Callable[[], int],
+        random: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._now = now
+        self._random = random
+        self._sleep = sleep
+        self._backoff = Backoff(cap_ns=5 * _NS)
+        self._position = 0
+        self._epoch = 0
+        self._more = asyncio.Event()
+        self.problem: BrokerError | None = None
+        """Why nothing is published at the moment, or None."""
+        self.published = 0
+
+    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Publish until cancelled; cancelled in the middle, the same rows are published again at the next start.
+
+        Raises:
+            StoreUnavailable: the store cannot be written.
+        """
+        self._store.watch(self._follow)
+        try:
+            self._position = 0
+            rows: Sequence[QueueRecord] = ()
+            while True:
+                beat()
+                if not rows:
+                    self._more.clear()
+                    rows = await self._read()
+                if not rows:
+                    await self._more.wait()
+                    continue
+                epoch = self._epoch
+                await self._publish(rows)
+                rows = await self._mark(rows, epoch)
+        finally:
+            self._store.unwatch(self._follow)
+
+    def _follow(self, unit: Unit, _committed: Committed) -> None:
+        if unit.items or unit.accepts:
+            self._more.set()
+
+    async def _read(self) -> Sequence[QueueRecord]:
+        query = (
+            select(s.queue_item).where(_item.seq > self._position, _unpublished).order_by(_item.seq).limit(BATCH_ROWS)
+        )
+        return [QueueRecord(*row) for row in await self._store.reads.rows(query)]
+
+    async def _publish(self, rows: Sequence[QueueRecord]) -> None:
+        """Until it is confirmed. What is repeated after a failure carries the same ids."""
+        messages = [_outgoing(row) for row in rows]
+        attempt = 0
+        while True:
+            try:
+                await self._broker.publish(messages)
+            except BrokerError as error:
+                self.problem = error
+                attempt += 1
+                await self._sleep(self._backoff.delay_ns(attempt, self._random()) / _NS)
+            else:
+                self.problem = None
+                self.published += len(rows)
+                return
+
+    async def _mark(self, rows: Sequence[QueueRecord], epoch: int) -> Sequence[QueueRecord]:
+        """Record the confirms, and read on meanwhile."""
+        if epoch != self._epoch:
+            return ()  # the broker lost its queues meanwhile: these rows are published again
+        self._position = rows[-1].seq
+        unit = Unit(
+            self._now(),
+            settled=[row.seq for row in rows if row.exchange],
+            published=[row.seq for row in rows if not row.exchange],
+        )
+        _, following = await asyncio.gather(self._store.commit(unit), self._read())
+        return following if epoch == self._epoch else ()
+
+    async def forget(self, queues: Sequence[str]) -> None:
+        """These queues are empty for a reason other than us: publish again what was published to them.
+
+        When this returns, that is durable. Handled messages are not touched: their rows are gone.
+        """
+        self._epoch += 1
+        query = select(_item.seq).where(_item.queue.in_(queues), _item.exchange == "", _item.published_at > 0)
+        lost = [row[0] for row in await self._store.reads.rows(query)]
+        for start in range(0, len(lost), BATCH_ROWS):
+            await self._store.commit(Unit(0, published=lost[start : start + BATCH_ROWS]))
+        self._position = 0
+        self._more.set()
+
+    async def republish(self) -> None:
+        """Publish again everything that nobody has handled yet, in order."""
+        names = await self._store.reads.rows(select(_item.queue).where(_item.exchange == "").distinct())
+        await self.forget([row[0] for row in names])
+
+
+def _outgoing(row: QueueRecord) -> Outgoing:
+    headers = _headers.decode(row.headers) if row.headers != "{}" else {}
+    if not row.exchange:
+        headers[ITEM_HEADER] = str(row.seq)
+    return Outgoing(row.message_id, row.body, row.queue, row.exchange, headers)
