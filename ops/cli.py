@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from actors.settings import Settings, SettingsRefused
-from broker.store.migrate import StoreRefused
 from ops.client import Client, DaemonAway, Refused
 from ops.config import CONFIG, load
 
@@ -51,6 +50,24 @@ class Shared:
 pass_shared = click.make_pass_decorator(Shared)
 
 
+def _also_here(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """An option of the whole program, given behind the verb."""
+    if value:
+        setattr(context.ensure_object(Shared), str(parameter.name), value)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--config`, `--data` and `--json` may stand before the verb or behind it."""
+    hidden: dict[str, Any] = {"expose_value": False, "callback": _also_here}
+    for option in (
+        click.option("--config", type=click.Path(path_type=Path), help="TOML file.", **hidden),
+        click.option("--data", help="Data directory.", **hidden),
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable output.", **hidden),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config", type=click.Path(path_type=Path), envvar=CONFIG, help="TOML file (default: built-in settings)."
@@ -63,7 +80,14 @@ def tidegate(context: click.Context, config: Path | None, data: str | None, as_j
     """Tidegate stands between an ERP and the systems around it: it absorbs surges, keeps the ERP within its limits,
     posts every amount once, and can say why a thing is not done yet.
 
-    First steps: `tidegate demo`, then `tidegate serve` in one terminal and `tidegate status --watch` in another.
+    \b
+    First steps:
+      tidegate demo                    see it work
+      tidegate serve                   run the daemon
+      tidegate status --watch          look at it, from another terminal
+      tidegate explain CASE-1042       why is it not done yet?
+
+    Every verb explains itself: tidegate VERB --help. Exit codes: 0 done, 1 refused or failed, 2 wrong use.
     """
     context.obj = Shared(config, data, as_json)
 
@@ -71,11 +95,19 @@ def tidegate(context: click.Context, config: Path | None, data: str | None, as_j
 @tidegate.command()
 @click.option("--port", type=int, help="HTTP port (0: any free one).")
 @click.option("--erp-url", help="Base URL of the ERP.")
+@common
 @pass_shared
 def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C (once: drain; twice: stop at once; SIGHUP: reload)."""
+    """Run the daemon until SIGTERM or Ctrl-C (once: drain; twice: stop at once; SIGHUP: reload).
+
+    \b
+    Example:
+      tidegate serve --port 8080 --erp-url http://127.0.0.1:8090
+    """
+    from ops.collector import spare_the_collector
     from ops.service import run_service
 
+    spare_the_collector()
     overrides = {"http.port": port, "erp.url": erp_url}
     raise SystemExit(run_service(shared.settings(**overrides), lambda: shared.settings(**overrides), shared.as_json))
 
@@ -84,14 +116,21 @@ def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
 @click.option("--cases", default=2000, show_default=True, help="Support cases in the incident.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--profile", default="demo", show_default=True, help="The sandbox ERP's limits.")
-@click.option("--crash", is_flag=True, help="Kill the daemon with SIGKILL five times in mid-surge.")
+@click.option("--broker", type=click.Choice(["embedded", "rabbitmq"]), default="embedded", show_default=True)
+@click.option("--crash", is_flag=True, help="Kill the daemon (and the broker) with SIGKILL five times in mid-surge.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/demo"), show_default=True)
+@common
 @pass_shared
-def demo(shared: Shared, cases: int, seed: int, profile: str, crash: bool, out: Path) -> None:
-    """An incident surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log."""
+def demo(shared: Shared, cases: int, seed: int, profile: str, broker: str, crash: bool, out: Path) -> None:
+    """An incident surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log.
+
+    \b
+    Example:
+      tidegate demo --cases 500 --crash
+    """
     from ops.demo import run_demo
 
-    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, out, shared.as_json))
+    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, broker, out, shared.as_json))
 
 
 @tidegate.command()
@@ -103,9 +142,15 @@ def demo(shared: Shared, cases: int, seed: int, profile: str, crash: bool, out: 
     "--erp-log", type=click.Path(path_type=Path, exists=True), help="The ERP's log: certify and draw at the end."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/surge"), show_default=True)
+@common
 @pass_shared
 def surge(shared: Shared, pack: str, cases: int, seed: int, url: str | None, erp_log: Path | None, out: Path) -> None:
-    """Send a seeded pack of messages at a running daemon and watch it drain."""
+    """Send a seeded pack of messages at a running daemon and watch it drain.
+
+    \b
+    Example:
+      tidegate surge --pack incident --cases 5000 --erp-log .tidegate/erp/erp-log.jsonl
+    """
     from ops.surging import run_surge
 
     with shared.client(url) as client:
@@ -115,9 +160,19 @@ def surge(shared: Shared, pack: str, cases: int, seed: int, url: str | None, erp
 @tidegate.command()
 @click.argument("files", nargs=-1, required=True)
 @click.option("--url", help="The daemon (default: from the settings).")
+@common
 @pass_shared
 def enqueue(shared: Shared, files: tuple[str, ...], url: str | None) -> None:
-    """Enqueue CloudEvents from JSON or JSON Lines files; `-` is standard input."""
+    """Enqueue CloudEvents from files of one event, a JSON array, or JSON Lines; `-` is standard input.
+
+    Everything is read and checked first: a file with a mistake sends nothing, and the mistake is told by file and
+    line. Sending again is safe: what is known already is recognised.
+
+    \b
+    Examples:
+      tidegate enqueue cases.json more.jsonl
+      jq -c '.[]' export.json | tidegate enqueue -
+    """
     from ops.enqueue import run_enqueue
 
     with shared.client(url) as client:
@@ -126,9 +181,16 @@ def enqueue(shared: Shared, files: tuple[str, ...], url: str | None) -> None:
 
 @tidegate.command()
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
+@common
 @pass_shared
 def status(shared: Shared, watch: bool) -> None:
-    """The whole house on one screen: actors, queues, calls, the ERP's budget, orders, exceptions."""
+    """The whole house on one screen: actors, queues, calls, the ERP's budget, orders, exceptions.
+
+    \b
+    Examples:
+      tidegate status --watch
+      tidegate status --json | jq .budget
+    """
     from ops.screen import show_status, watch_status
 
     with shared.client() as client:
@@ -141,9 +203,15 @@ def status(shared: Shared, watch: bool) -> None:
 
 @tidegate.command()
 @click.argument("key")
+@common
 @pass_shared
 def explain(shared: Shared, key: str) -> None:
-    """Why is it not done yet? KEY is a case, an invoice, an intent id, a message id or a document."""
+    """Why is it not done yet? KEY is a case, an invoice, an intent id, a message id or a document.
+
+    \b
+    Example:
+      tidegate explain CASE-1042
+    """
     from ops.screen import show_process
 
     with shared.client() as client:
@@ -151,11 +219,54 @@ def explain(shared: Shared, key: str) -> None:
         shared.say(story, lambda: show_process(story))
 
 
+@tidegate.command()
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200))
+@common
+@pass_shared
+def exceptions(shared: Shared, limit: int) -> None:
+    """What waits for a person, and for whom; with --json the whole messages, sensitive fields masked.
+
+    \b
+    Example:
+      tidegate exceptions --limit 10
+    """
+    from ops.screen import show_exceptions
+
+    with shared.client() as client:
+        items = client.exceptions(limit)
+        shared.say({"items": items}, lambda: show_exceptions(items))
+
+
+@tidegate.group()
+def broker() -> None:
+    """The message broker."""
+
+
+@broker.command()
+@common
+@pass_shared
+def check(shared: Shared) -> None:
+    """Explain, before the first start, what differs between the broker and what we need, and how to fix it.
+
+    \b
+    Example:
+      TIDEGATE_BROKER__URL=amqp://user:password@host/vhost tidegate broker check
+    """
+    from ops.broker_check import run_check
+
+    raise SystemExit(run_check(shared.settings(), shared.as_json))
+
+
 @tidegate.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @pass_shared
 def certify(shared: Shared, arguments: tuple[str, ...]) -> None:
-    """State what an ERP experienced, from its own log. See `python -m ops.certificate --help` for all options."""
+    """State what an ERP experienced, from its own log: worst windows, margins, duplicates, losses, order.
+
+    \b
+    Example:
+      tidegate certify erp-log.jsonl --accepted accepted.jsonl --limit "10/1s"
+    """
     from ops.certificate.cli import main as certify_main
 
     raise SystemExit(certify_main([*arguments, *(["--json"] if shared.as_json else [])]))
@@ -171,43 +282,76 @@ def sandbox(arguments: tuple[str, ...]) -> None:
 
 
 @tidegate.command()
+@common
 @pass_shared
 def token(shared: Shared) -> None:
-    """Where the operator token is kept (it is never printed)."""
+    """Where the operator token is kept (it is never printed).
+
+    \b
+    Example:
+      curl -H "Authorization: Bearer $(cat $(tidegate token))" http://127.0.0.1:8080/v1/ops/status
+    """
     path = shared.settings().directory / "operator.token"
     shared.say({"path": str(path), "exists": path.exists()}, lambda: click.echo(str(path)))
 
 
-def _verb(name: str, doc: str, default_target: str | None = None) -> click.Command:
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may know no name for its user
+        return f"uid {os.getuid()}"
+
+
+def _verb(name: str, doc: str, example: str, default_target: str | None = None) -> click.Command:
     """A verb that gives or ends a standing order."""
 
-    @click.command(name, help=doc)
+    @click.command(name, help=f"{doc}\n\n\b\nExample:\n  tidegate {example}")
     @click.argument("target", default=default_target, required=default_target is None)
     @click.option("--reason", required=True, help="Why; it is kept in the audit.")
-    @click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]), help="End, with offset.")
-    @click.option("--who", default=getpass.getuser, help="You (default: the login name).")
+    @click.option(
+        "--until",
+        metavar="TIME",
+        type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]),
+        help="When it ends by itself, with offset: 2026-03-01T14:00Z.",
+    )
+    @click.option("--who", default=_login, help="You (default: the login name).")
     @click.option("--dry-run", is_flag=True, help="Only say what it would concern.")
+    @common
     @pass_shared
     def verb(shared: Shared, target: str, reason: str, until: datetime | None, who: str, dry_run: bool) -> None:
         from ops.verbs import run_verb
 
-        raise SystemExit(
-            run_verb(
-                shared.client(), shared.settings().directory, name, target, reason, until, who, dry_run, shared.as_json
-            )
-        )
+        order = {"target": target, "reason": reason, "who": who, "until": until, "dry_run": dry_run}
+        with shared.client() as client:
+            raise SystemExit(run_verb(client, shared.settings(), name, order, shared.as_json))
 
     return verb
 
 
-tidegate.add_command(_verb("pause", "Take no new work from TARGET: all, a domain (erp-poster), lane:bulk, queue:NAME."))
-tidegate.add_command(_verb("resume", "End a pause."))
-tidegate.add_command(_verb("hold", "Let no new call start to the system TARGET.", "erp"))
-tidegate.add_command(_verb("release", "End a hold.", "erp"))
-tidegate.add_command(
-    _verb("drain", "Close the doors, finish what is here, report; the doors stay closed until `undrain`.", "all")
-)
-tidegate.add_command(_verb("undrain", "Open the doors again.", "all"))
+_STAYS = "The order is durable, audited, and stays in force until it is ended or its time is up."
+for _command in (
+    _verb(
+        "pause",
+        f"Take no new work from TARGET: all, a domain (erp-poster), lane:bulk, queue:NAME. {_STAYS}",
+        'pause lane:bulk --reason "month end closing" --until 2026-03-01T06:00Z',
+    ),
+    _verb("resume", "End a pause.", 'resume lane:bulk --reason "closing is done"'),
+    _verb(
+        "hold",
+        f"Let no new call start to the system TARGET. {_STAYS}",
+        'hold erp --reason "ERP upgrade tonight"',
+        "erp",
+    ),
+    _verb("release", "End a hold.", 'release erp --reason "upgrade is done"', "erp"),
+    _verb(
+        "drain",
+        f"Close the doors, finish what is here, and report what is left. {_STAYS}",
+        'drain --reason "moving to another host"',
+        "all",
+    ),
+    _verb("undrain", "Open the doors again.", 'undrain --reason "moved"', "all"),
+):
+    tidegate.add_command(_command)
 
 
 def cli(arguments: list[str] | None = None) -> int:
@@ -219,12 +363,12 @@ def cli(arguments: list[str] | None = None) -> int:
     except click.ClickException as wrong:
         wrong.show()
         return 2
-    except (SettingsRefused, StoreRefused) as refused:
-        return _fail(str(refused), 2 if isinstance(refused, SettingsRefused) else 1)
+    except SettingsRefused as refused:
+        return _fail(str(refused), 2)
     except DaemonAway as away:
         return _fail(f"{away}. Start it with `tidegate serve`, or name it with --url or TIDEGATE_URL.", 1)
-    except Refused as refused:
-        return _fail(str(refused), 1)
+    except Refused as refusal:
+        return _fail(str(refusal), 1)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0

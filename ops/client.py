@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,10 +65,14 @@ class Client:
             )
         return {"Authorization": f"Bearer {self._token_path.read_text().strip()}"}
 
-    def send(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def send(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Enqueue a batch; one receipt an event, in order."""
+        return self.send_raw([json.dumps(event).encode() for event in events])
+
+    def send_raw(self, events: Sequence[bytes]) -> list[dict[str, Any]]:
+        """Enqueue a batch of events that are JSON already."""
         headers = {"Content-Type": "application/cloudevents-batch+json"}
-        answer = self._ask("POST", "/v1/messages", json=events, headers=headers)
+        answer = self._ask("POST", "/v1/messages", content=b"[" + b",".join(events) + b"]", headers=headers)
         receipts: list[dict[str, Any]] = answer["receipts"]
         return receipts
 
@@ -84,6 +90,12 @@ class Client:
         """The whole house."""
         found: dict[str, Any] = self._ask("GET", "/v1/ops/status", headers=self._authorised())
         return found
+
+    def exceptions(self, limit: int) -> list[dict[str, Any]]:
+        """What waits for a person, oldest first."""
+        page = self._ask("GET", "/v1/ops/exceptions", params={"limit": limit}, headers=self._authorised())
+        items: list[dict[str, Any]] = page["items"]
+        return items
 
     def operate(self, verb: str, **command: Any) -> dict[str, Any]:
         """Give or end an order."""

@@ -51,9 +51,13 @@ class QueueSink:
 
 
 def _one_line(text: str) -> str:
-    """Control characters in a message (of a customer's text, say) must not forge lines or colours."""
+    """Control characters in a message (of a customer's text, say) must not forge lines or colours.
+
+    Our own tracebacks and stacks keep their lines, indented, so that no line of theirs looks like a new entry.
+    """
     body = text[:-1] if text.endswith("\n") else text
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in body) + "\n"
+    plain = "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in body)
+    return plain.replace("\n", "\n    ") + "\n"
 
 
 def configure(level: str) -> QueueSink:

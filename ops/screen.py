@@ -91,3 +91,13 @@ def show_process(story: dict[str, Any]) -> None:
     if story["calls"]:
         columns = ["intent_id", "system", "lane", "status", "attempts", "amount", "document", "reason"]
         console.print(_table("calls", columns, story["calls"]))
+
+
+def show_exceptions(items: list[dict[str, Any]]) -> None:
+    """What waits for a person, and for whom."""
+    console = Console()
+    if not items:
+        console.print("nothing waits for a person")
+        return
+    columns = ["opened_at", "owner", "failure", "key", "cause"]
+    console.print(_table("open exceptions, oldest first", columns, items))

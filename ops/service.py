@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 
 import anyio
@@ -11,6 +13,7 @@ from loguru import logger
 
 from actors.daemon import serve
 from actors.doors.http.server import PortInUse
+from actors.runtime.notify import Manager
 from actors.settings import Settings
 from broker.store.migrate import StoreRefused
 from ops.logs import configure
@@ -19,6 +22,7 @@ from ops.logs import configure
 def run_service(settings: Settings, reload: Callable[[], Settings], as_json: bool) -> int:
     """Run until the end; the exit code. The URL is told on standard output once the door is open."""
     sink = configure(settings.daemon.log_level)
+    manager = Manager.from_environment(os.environ, os.getpid(), time.monotonic_ns)
 
     def listening(url: str) -> None:
         told = json.dumps({"listening": url}) if as_json else f"tidegate is ready at {url}"
@@ -26,7 +30,7 @@ def run_service(settings: Settings, reload: Callable[[], Settings], as_json: boo
         sys.stdout.flush()
 
     async def main() -> int:
-        return await serve(settings, reload, listening)
+        return await serve(settings, reload, listening, manager=manager)
 
     try:
         return anyio.run(main, backend="asyncio", backend_options={"use_uvloop": True})
@@ -34,4 +38,5 @@ def run_service(settings: Settings, reload: Callable[[], Settings], as_json: boo
         logger.error("{}", refused)
         return 1
     finally:
+        manager.close()
         sink.close()

@@ -5,40 +5,60 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from ops.client import Client, DaemonAway
-from ops.offline import operate
+from actors.settings import Settings
+from contracts.errors import ContractError
+from ops.client import Client, DaemonAway, Refused
 
 DRAIN_SECONDS_MAX = 3_600.0
 
 
-def run_verb(
-    client: Client,
-    directory: Path,
-    verb: str,
-    target: str,
-    reason: str,
-    until: datetime | None,
-    who: str,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
-    """Give or end the order and print its effect; `drain` also waits until nothing is left, showing an estimate."""
-    with client:
-        try:
-            moment = until.isoformat() if until else None
-            effect = client.operate(verb, target=target, reason=reason, until=moment, who=who, dry_run=dry_run)
-        except DaemonAway:
-            if dry_run or not (directory / "tidegate.db").exists():
-                raise
-            effect = operate(directory, verb, target, who, reason, until)
-        if verb == "drain" and not dry_run and "in_flight_calls" in effect:
-            effect.update(_wait_until_empty(client, as_json))
+def run_verb(client: Client, settings: Settings, verb: str, order: dict[str, Any], as_json: bool) -> int:
+    """Give or end the order and print its effect; `drain` also waits until nothing is left, showing an estimate.
+
+    `order` has target, reason, who, dry_run, and `until` (aware, or None).
+
+    Raises:
+        DaemonAway: there is no daemon, and no store to write into.
+        Refused: the daemon refuses it, or would; or the store cannot be used.
+    """
+    until = order["until"].isoformat() if order["until"] else None
+    try:
+        effect = client.operate(verb, **{**order, "until": until})
+    except DaemonAway:
+        if order["dry_run"] or not (settings.directory / "tidegate.db").exists():
+            raise
+        effect = _offline(settings, verb, order)
+    if verb == "drain" and "in_flight_calls" in effect and not order["dry_run"]:
+        effect.update(_wait_until_empty(client, as_json))
     sys.stdout.write((json.dumps(effect) if as_json else _sentence(effect)) + "\n")
-    return 0 if effect["done"] or dry_run else 1
+    return 0 if effect["done"] or order["dry_run"] else 1
+
+
+def _offline(settings: Settings, verb: str, order: dict[str, Any]) -> dict[str, Any]:
+    """The same checks as in the daemon, then into the store."""
+    # imported here, because the store's libraries take longer to load than everything else that a verb needs
+    from actors.credit_policy import DOMAIN as CREDIT_POLICY
+    from actors.erp_requests import DOMAIN as ERP_POSTER
+    from actors.erp_requests import SYSTEM
+    from actors.operations import Command, Places, check
+    from actors.runtime.clock import SystemClock
+    from broker.store.migrate import StoreRefused
+    from broker.topology import domain_queues
+    from ops.offline import operate
+
+    queues = {domain: domain_queues(domain, settings.broker.partitions) for domain in (CREDIT_POLICY, ERP_POSTER)}
+    command = Command(**order)
+    try:
+        check(verb, command, Places(SYSTEM, ERP_POSTER, queues), SystemClock().now())
+        return operate(settings.directory, verb, command.target, command.who, command.reason, command.until)
+    except ContractError as error:
+        raise Refused({"title": error.title, "detail": error.detail, "code": error.code}) from None
+    except StoreRefused as error:
+        raise Refused(
+            {"title": "The store cannot be used", "detail": str(error), "code": "store.unavailable"}
+        ) from None
 
 
 def _sentence(effect: dict[str, Any]) -> str:

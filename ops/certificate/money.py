@@ -37,6 +37,7 @@ class Books:
             self._outcomes[row.key].add(row.outcome)
 
     def document_of(self, row: AcceptedRow) -> Document | None:
+        """The document that an accepted message led to, if there is one."""
         found = self._by_source.get(row.key)
         return found or self._by_reference.get(row.reference or "")
 

@@ -62,6 +62,7 @@ def _command(
         tenant=tenant,
         partitionkey=account_id,
         lane="bulk",
+        idempotencykey=f"int-{document}",
     )
     return PackMessage(
         event=event,

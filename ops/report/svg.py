@@ -45,12 +45,15 @@ class Plot:
         return self.height - BOTTOM - (self.height - TOP - BOTTOM) * min(value / self.top_value, 1)
 
     def add(self, shape: str) -> None:
+        """A shape as SVG text, drawn after those that are there."""
         self._shapes.append(shape)
 
     def text(self, x: float, y: float, text: str, css: str = "", anchor: str = "start") -> None:
+        """A text at a place in pixels."""
         self.add(f'<text x="{x:.1f}" y="{y:.1f}" class="{css}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def rule(self, x1: float, y1: float, x2: float, y2: float, css: str) -> None:
+        """A straight line between two places in pixels."""
         self.add(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{css}"/>')
 
     def steps(self, values: Sequence[float], css: str, filled: bool = False) -> None:
@@ -126,6 +129,7 @@ def nice_ticks(highest: float, count: int = 4) -> Iterator[float]:
 
 
 def nice_step(rough: float) -> float:
+    """The next step of 1, 2 or 5 times a power of ten that is not below `rough`."""
     power = 1.0
     while power * 10 <= rough:
         power *= 10
