@@ -1,0 +1,55 @@
+"""Under backlog the gate is used to the full, and never beyond: judged by the ERP's own log."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.certificate.model import LimitFinding
+from tests.unit.caller.caller_house import CallerHouse, caller_house
+
+pytestmark = pytest.mark.anyio
+
+
+def rate(house: CallerHouse) -> LimitFinding:
+    """The finding about the rate, after checking that no limit was broken in any window."""
+    certificate = house.certificate()
+    assert [limit.name for limit in certificate.limits if limit.over] == []
+    return next(limit for limit in certificate.limits if limit.kind == "rate")
+
+
+@pytest.mark.parametrize("words", [("20/1s", "5 concurrent"), ("10/1s", "5 concurrent"), ("20/1s",)])
+async def test_a_backlog_uses_98_percent_of_the_rate_and_goes_over_in_no_window(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with caller_house(tmp_path, words) as house:
+        await house.request(300)
+        await house.until_settled(60)
+        assert (rate(house).used_percent or 0) >= 98
+
+
+async def test_a_slow_disk_does_not_stand_between_a_free_place_and_its_use(tmp_path: Path) -> None:
+    async with caller_house(tmp_path) as house:
+        house.slow_commits(0.02)
+        await house.meanwhile(house.request(400))
+        await house.until_settled(60)
+        assert (rate(house).used_percent or 0) >= 98
+
+
+async def test_a_system_that_tells_no_duration_is_still_never_pushed_over(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, says_duration=False) as house:
+        await house.request(120)
+        await house.until_settled(60)
+        assert rate(house).worst <= 20
+
+
+async def test_look_ups_count_like_any_other_call(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, ("10/1s", "5 concurrent")) as house:
+        await house.request(40)
+        await house.advance(0.03)
+        for _ in range(4):
+            await house.kill()
+            await house.start()
+            await house.advance(2.5)
+        await house.until_settled(60)
+        assert len(house.erp.calls("find")) >= 5
+        assert rate(house).worst <= 10

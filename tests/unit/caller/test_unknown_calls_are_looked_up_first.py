@@ -1,0 +1,152 @@
+"""An unknown outcome is settled by asking the ERP, never by sending again blindly."""
+
+from pathlib import Path
+
+import pytest
+
+from actors.adapters.port import Failed
+from broker.store.rows import Call
+from policies.recoverability import FailureClass
+from tests.unit.caller.caller_house import caller_house
+from tests.unit.caller.memory_erp import FINE, FORBIDDEN, LOST_DONE, LOST_UNDONE, Plan
+
+pytestmark = pytest.mark.anyio
+
+
+def first_post(plan: Plan, intent: str = "intent-1"):  # type: ignore[no-untyped-def]
+    """The first post of an intent meets the plan; everything else is fine."""
+    met: list[str] = []
+
+    def choose(kind: str, call: Call) -> Plan:
+        if kind == "post" and call.intent_id == intent and not met:
+            met.append(intent)
+            return plan
+        return FINE
+
+    return choose
+
+
+async def test_a_lost_answer_is_looked_up_and_not_sent_again(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_DONE)) as house:
+        (intent,) = await house.request()
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post", "find"]
+        assert (await house.call(intent)).document == house.erp.documents[intent]
+
+
+async def test_what_the_erp_does_not_have_is_sent_again_under_the_same_intent(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_UNDONE)) as house:
+        (intent,) = await house.request()
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post", "find", "post"]
+        assert list(house.erp.documents) == [intent]
+
+
+async def test_a_later_call_of_the_same_account_waits_while_an_earlier_one_is_unknown(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_DONE)) as house:
+        first, second = await house.request(2, account="acc-mine")
+        (other,) = await house.request()
+        await house.until_settled(60)
+        seen = [(entry.kind, entry.intent) for entry in house.erp.log]
+        assert seen == [("post", first), ("post", other), ("find", first), ("post", second)]
+
+
+async def test_a_poster_killed_in_flight_leaves_calls_that_are_found_as_unknown(tmp_path: Path) -> None:
+    async with caller_house(tmp_path) as house:
+        intents = await house.request(5)
+        await house.advance(0.02)
+        await house.kill()
+        assert {(await house.call(intent)).status for intent in intents} == {"in_flight"}
+        await house.start()
+        assert {(await house.call(intent)).status for intent in intents} == {"unknown"}
+        await house.until_settled(60)
+        assert len(house.erp.calls("post")) == len(house.erp.calls("find")) == len(house.erp.documents) == 5
+
+
+async def test_a_call_made_durable_but_not_yet_sent_is_sent_once_after_a_kill(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, ("1/1s",)) as house:
+        house.slow_commits(0.03)
+        await house.meanwhile(house.request(3))
+        for _ in range(2_000):
+            if house.poster.flights() == ["intent-2"]:
+                break  # the second call is durable ahead of its moment, 1 s after the first
+            await house.advance(0.001)
+        assert house.erp.about("intent-2") == []
+        await house.kill()
+        await house.start()
+        await house.until_settled(60)
+        assert house.erp.about("intent-2") == ["find", "post"]
+        assert len(house.erp.documents) == 3
+
+
+async def test_a_place_at_the_erp_stays_taken_while_a_lost_call_may_still_be_there(tmp_path: Path) -> None:
+    hanging = Plan(answered=False, busy_seconds=6.5)  # time-out after 5 s, safe 2 s later
+    async with caller_house(tmp_path, plan=first_post(hanging)) as house:
+        await house.request(200)
+        await house.until_settled(60)
+        assert [limit.name for limit in house.certificate().limits if limit.over] == []
+        assert len(house.erp.documents) == 200
+
+
+async def test_places_stay_taken_after_a_kill_and_another_kill(tmp_path: Path) -> None:
+    slow = Plan(busy_seconds=1.8)
+    async with caller_house(tmp_path, plan=lambda kind, call: slow if kind == "post" else FINE) as house:
+        await house.request(12)
+        for seconds in (0.3, 1.0, 0.5, 2.2, 0.1):
+            await house.advance(seconds)
+            await house.kill()
+            await house.start()
+        await house.until_settled(120)
+        assert [limit.name for limit in house.certificate().limits if limit.over] == []
+        assert len(house.erp.documents) == 12
+
+
+async def test_waiting_for_a_place_is_not_busy_waiting(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, lost_seconds=30.0) as house:
+        await house.request(5)
+        await house.advance(0.02)
+        await house.kill()
+        await house.start()
+        moments = 0
+        end_ns = house.clock.boot_ns() + int(20e9)
+        while house._step(end_ns):
+            await house.quiet()
+            moments += 1
+        assert moments < 100, "looked-up calls that may not go yet keep the poster spinning"
+
+
+async def test_a_look_up_that_is_refused_for_good_goes_to_a_person(tmp_path: Path) -> None:
+    refused = Plan(failure=Failed(FailureClass.DATA_QUALITY, "document.differs", "another amount"))
+    choose = first_post(LOST_DONE)
+    async with caller_house(tmp_path, plan=lambda k, c: choose(k, c) if k == "post" else refused) as house:
+        (intent,) = await house.request()
+        await house.until_settled(60)
+        assert (await house.call(intent)).status == "exception"
+        assert house.erp.about(intent) == ["post", "find"]
+        assert await house.store.reads.exceptions_open() == {("unknown_outcome", "finance"): 1}
+
+
+async def test_a_credential_refused_at_a_look_up_holds_the_system(tmp_path: Path) -> None:
+    choose = first_post(LOST_DONE)
+    async with caller_house(tmp_path, plan=lambda k, c: choose(k, c) if k == "post" else FORBIDDEN) as house:
+        await house.request(1)
+        await house.advance(60)
+        assert [(order.verb, order.target) for order in house.controls.in_force()] == [("hold", "erp")]
+        assert len(house.erp.calls("find")) == 1
+
+
+async def test_a_system_that_can_neither_find_nor_deduplicate_sends_the_unknown_to_a_person(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_DONE), finds=False, deduplicates=False) as house:
+        (intent,) = await house.request()
+        await house.until_settled(60)
+        assert (await house.call(intent)).status == "exception"
+        assert house.erp.about(intent) == ["post"]
+
+
+async def test_without_deduplication_absent_is_believed_only_once_nothing_can_come_late(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_UNDONE), deduplicates=False, lost_seconds=20.0) as house:
+        (intent,) = await house.request()
+        await house.until_settled(120)
+        posts = house.erp.calls("post")
+        assert posts[1].arrived_ns - posts[0].arrived_ns >= 20_000_000_000
+        assert list(house.erp.documents) == [intent]
