@@ -4,18 +4,23 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-crash test check format bench lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP, certified from the ERP's own log
 	@$(PY) run.py demo
 
 demo-crash: $(RUN_READY) ## the same, with the daemon killed five times in mid-surge
 	@$(PY) run.py demo --crash
+
+demo-rabbitmq: $(RUN_READY) ## the same over a RabbitMQ node of its own; ARGS=--crash kills daemon and broker, five times each
+	@$(PY) run.py demo --broker rabbitmq $(ARGS)
 
 test: $(DEV_READY) ## every test
 	@$(PY) -m pytest tests
@@ -32,11 +37,17 @@ format: $(DEV_READY) ## put the code into shape
 bench: $(RUN_READY) ## measure speed and memory beside references of the same run
 	@$(PY) -m tests.load.bench $(ARGS)
 
+bench-rabbitmq: $(RUN_READY) $(BENCH_READY) ## the RabbitMQ engine beside raw aio-pika, FastStream, Celery, Dramatiq and taskiq
+	@$(PY) -m tests.load.bench rabbitmq $(ARGS)
+
+fault-rabbitmq: $(DEV_READY) ## every broker fault against RabbitMQ 3.10 and 4.0, one line each
+	@$(PY) -m tests.fault.rabbitmq_campaign $(ARGS)
+
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
 	@sh ops/lock.sh $(PY)
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) .tidegate .hypothesis .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) $(BENCH_VENV) .tidegate .hypothesis .mypy_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN_READY): requirements.lock ops/bootstrap.sh
@@ -44,3 +55,6 @@ $(RUN_READY): requirements.lock ops/bootstrap.sh
 
 $(DEV_READY): requirements.lock tests/requirements.lock ops/bootstrap.sh
 	@sh ops/bootstrap.sh "$(PYTHON)" $(VENV) tests/requirements.lock $@
+
+$(BENCH_READY): tests/load/requirements.lock ops/bootstrap.sh
+	@sh ops/bootstrap.sh "$(PYTHON)" $(BENCH_VENV) tests/load/requirements.lock $@

@@ -31,10 +31,9 @@ from broker.store.reads import QueueRecord
 from broker.store.rows import QueueRow
 from broker.store.store import Store
 from broker.store.unit import Committed, Unit
+from policies.shares import Shares
 
 _READ_AHEAD = 512
-_LEAST_SHARE = 16
-"""A queue with work gets one message in so many, however much there is in more urgent ones."""
 _headers = msgspec.json.Decoder(dict[str, str])
 
 
@@ -247,11 +246,10 @@ class _EmbeddedSubscription:
         self._prefetch = prefetch
         self._mine: dict[int, _QueueState] = {}
         """What was handed out here and is not settled, by its number, with its queue."""
-        self._owed: Counter[str] = Counter()
-        """How far each queue but the most urgent has been left behind: messages that went out meanwhile."""
+        self._shares = Shares()
 
     async def receive(self, limit: int) -> list[Delivery]:
-        """Take from the most urgent queue first, but leave each other queue with work a sixteenth."""
+        """Take from the most urgent queue first; see `Shares` for what the others get."""
         while True:
             arrival = self._broker.arrival()
             room = min(limit, self._prefetch - len(self._unsettled()))
@@ -264,25 +262,11 @@ class _EmbeddedSubscription:
             if state.serves(self):
                 await self._broker.fill(state, room)
         live = [state for state in self._states if state.ahead and state.serves(self)]
-        parts = max(_LEAST_SHARE, 2 * (len(live) - 1))
-        reserved = self._reserve(live[1:], room, parts)
+        shares = self._shares.divide([(state.name, len(state.ahead)) for state in live], room) if live else []
         taken: list[Delivery] = []
-        for state in live:
-            del reserved[state.name]
-            given = self._hand_out(state, room - len(taken) - reserved.total())
-            self._owed[state.name] = max(self._owed[state.name] - parts * len(given), 0)
-            taken += given
+        for state, share in zip(live, shares, strict=True):
+            taken += self._hand_out(state, share)
         return taken
-
-    def _reserve(self, lower: list[_QueueState], room: int, parts: int) -> Counter[str]:
-        """Messages kept for the queues that have been left behind longest; at most half of the room in all."""
-        spare = max(room // 2, 1)
-        reserved: Counter[str] = Counter()
-        for state in sorted(lower, key=lambda state: -self._owed[state.name]):
-            self._owed[state.name] = min(self._owed[state.name] + room, parts * room)
-            reserved[state.name] = min(self._owed[state.name] // parts, len(state.ahead), spare)
-            spare -= reserved[state.name]
-        return reserved
 
     def _hand_out(self, state: _QueueState, count: int) -> list[Delivery]:
         deliveries: list[Delivery] = []

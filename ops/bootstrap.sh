@@ -27,8 +27,11 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 count=$(grep -c '==' "$lock")
 echo "set-up: $count packages from $lock"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>&1 |
-    grep -v '^WARNING: Location' || true
-"$venv/bin/python" -c 'import anyio, msgspec, sqlalchemy, uvloop' ||
-    { echo "set-up: the packages did not install; is the package index reachable?" >&2; exit 1; }
+log=$(mktemp)
+if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" >"$log" 2>&1; then
+    tail -20 "$log" >&2
+    echo "set-up: the packages did not install; is the package index reachable?" >&2
+    exit 1
+fi
+rm -f "$log"
 touch "$stamp"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import anyio
 from loguru import logger
 
-from actors.daemon import serve
+from actors.daemon import serve, stuck
 from actors.doors.http.server import PortInUse
 from actors.runtime.notify import Manager
 from actors.settings import Settings
@@ -30,7 +30,13 @@ def run_service(settings: Settings, reload: Callable[[], Settings], as_json: boo
         sys.stdout.flush()
 
     async def main() -> int:
-        return await serve(settings, reload, listening, manager=manager)
+        code = await serve(settings, reload, listening, manager=manager)
+        if names := await stuck():
+            logger.error("these ignore their cancellation, so the process ends without them: {}", ", ".join(names))
+            manager.close()
+            sink.close()
+            os._exit(code)
+        return code
 
     try:
         return anyio.run(main, backend="asyncio", backend_options={"use_uvloop": True})

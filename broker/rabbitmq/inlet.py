@@ -24,7 +24,7 @@ class Inlet:
     def __init__(self, link: Link, channel: Channel, queue: str, generation: int, wake: Callable[[], None]) -> None:
         self._link = link
         self._channel = channel
-        self._wake = wake
+        self.wake = wake
         self.queue = queue
         self.generation = generation
         self.ready: deque[Delivery] = deque()
@@ -105,7 +105,7 @@ class Inlet:
             self.lost = reason
             self.ready.clear()
             self._unsettled.clear()
-            self._wake()
+            self.wake()
 
     # settling ------------------------------------------------------------------------------------------------
 
@@ -185,4 +185,4 @@ class Inlet:
             headers.pop(wire.ITEM_HEADER, None)  # only what we sent to the queue ourselves names a row of our store
         self._unsettled[tag] = None
         self.ready.append(Delivery(self.queue, tag, message_id, body, headers, again, self.generation))
-        self._wake()
+        self.wake()

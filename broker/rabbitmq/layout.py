@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from broker.port import Queue, Topology, TopologyConflict
-from broker.rabbitmq.link import Channel, Different, Link, Missing
+from broker.rabbitmq.link import Different, Link, Missing
 from broker.rabbitmq.settings import RabbitMQSettings
 
 DEAD = "tidegate.dead"
@@ -72,9 +72,13 @@ async def declare(link: Link, topology: Topology, settings: RabbitMQSettings, be
         await before_create(missing)
     try:
         async with link.brief_channel() as channel:
-            await _exchanges(channel, topology)
+            exchanges, queues = shape(topology, settings)
+            for exchange, kind, arguments in exchanges:
+                await channel.exchange(exchange, kind, arguments)
+            for name, arguments in queues:
+                await channel.queue(name, arguments)
+            await channel.bind(UNROUTABLE, UNROUTABLE, "")
             for queue in topology.queues:
-                await channel.queue(queue.name, queue_arguments(queue, settings))
                 await channel.bind(queue.name, DEAD, queue.name)
                 for exchange, pattern in queue.bindings:
                     await channel.bind(queue.name, exchange, pattern) if exchange else None
@@ -86,13 +90,15 @@ async def declare(link: Link, topology: Topology, settings: RabbitMQSettings, be
     return missing
 
 
-async def _exchanges(channel: Channel, topology: Topology) -> None:
-    await channel.exchange(DEAD, "direct", {})
-    await channel.exchange(UNROUTABLE, "fanout", {})
-    await channel.queue(DEAD, _KEPT)
-    await channel.queue(UNROUTABLE, _KEPT)
-    await channel.bind(UNROUTABLE, UNROUTABLE, "")
+def shape(
+    topology: Topology, settings: RabbitMQSettings
+) -> tuple[list[tuple[str, str, dict[str, Any]]], list[tuple[str, dict[str, Any]]]]:
+    """Exchanges (name, kind, arguments) and queues (name, arguments): everything that must be there, ours included."""
     bound_in = {exchange for queue in topology.queues for exchange, _ in queue.bindings}
+    exchanges: list[tuple[str, str, dict[str, Any]]] = [(DEAD, "direct", {}), (UNROUTABLE, "fanout", {})]
     for exchange in topology.exchanges:
         # what we read must not vanish for want of a queue; what we only write to is its readers' business
-        await channel.exchange(exchange, "topic", {"alternate-exchange": UNROUTABLE} if exchange in bound_in else {})
+        exchanges.append((exchange, "topic", {"alternate-exchange": UNROUTABLE} if exchange in bound_in else {}))
+    queues: list[tuple[str, dict[str, Any]]] = [(DEAD, _KEPT), (UNROUTABLE, _KEPT)]
+    queues += [(queue.name, queue_arguments(queue, settings)) for queue in topology.queues]
+    return exchanges, queues

@@ -177,6 +177,16 @@ class Channel:
         async with self._link.calling(f"deleting queue {name}"):
             await self._inner.queue_delete(name)
 
+    async def delete_exchange(self, name: str) -> None:
+        """Delete the exchange with its bindings."""
+        async with self._link.calling(f"deleting exchange {name}"):
+            await self._inner.exchange_delete(name)
+
+    async def look_at_exchange(self, name: str) -> None:
+        """Ask whether the exchange is there. Raises Missing."""
+        async with self._link.calling(f"asking about exchange {name}"):
+            await self._inner.exchange_declare(name, passive=True)
+
     async def consume(self, queue: str, tag: str, prefetch: int | None = None) -> None:
         """Start a consumer; its deliveries go to the channel's sink."""
         async with self._link.calling(f"consuming from {queue}"):
@@ -284,6 +294,17 @@ class Link:
     def frame_bytes_max(self) -> int:
         """Largest frame that both sides agreed on."""
         return int(self._inner.connection_tune.frame_max)
+
+    @property
+    def heartbeat_seconds(self) -> int:
+        """The heartbeat that both sides agreed on."""
+        return int(self._inner.connection_tune.heartbeat)
+
+    @property
+    def server(self) -> tuple[str, str]:
+        """Product and version that the broker claims."""
+        told = self._inner.server_properties
+        return str(told.get("product", "unknown")), str(told.get("version", "0"))
 
     @property
     def channels(self) -> int:

@@ -61,7 +61,12 @@ class RabbitMQSettings(Struct, frozen=True, kw_only=True):
         """Host, port and virtual host, for people; never the password."""
         parts = urlsplit(self.url)
         port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
-        return f"{parts.hostname}:{port}, virtual host {unquote(parts.path[1:]) or '/'!r}"
+        return f"{parts.hostname}:{port}, virtual host {self.vhost!r}"
+
+    @property
+    def vhost(self) -> str:
+        """The virtual host."""
+        return unquote(urlsplit(self.url).path[1:]) or "/"
 
     @property
     def user(self) -> str:

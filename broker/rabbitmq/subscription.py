@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from broker.port import BrokerLost, Delivery
 from broker.rabbitmq import wire
 from broker.rabbitmq.inlet import Inlet
-from broker.rabbitmq.shares import Shares
 from broker.store.unit import Unit
+from policies.shares import Shares
 
 READ_AHEAD = 256
 """Messages that the broker sends ahead of each queue beyond the prefetch, so that an urgent queue is not found empty

@@ -1,4 +1,8 @@
-"""Durable accept over HTTP, beside a route that discards and one that commits each event alone."""
+"""Durable accept over HTTP, beside a route that discards and one that commits each event alone.
+
+The references only accept, so the daemon is measured accepting (its deciders are paused) and, in a row of its own, with
+the deciders working through the same events at the same time.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import sqlite3
 import time
 from pathlib import Path
 
+from ops.client import Client
 from ops.process import DaemonProcess
 from tests.load.run import ROUNDS, Row, load, middle, reference, show
 
+OURS = "tidegate"
 SINGLE = 6_000
 BATCHED = 60_000
 CONNECTIONS = 64
@@ -39,13 +45,21 @@ def run(directory: Path) -> str:
         reference("discard", directory / "discard") as bare,
         reference("each", directory / "each") as each,
         DaemonProcess(directory / "accept", _PAUSED) as daemon,
+        DaemonProcess(directory / "busy", _PAUSED) as busy,
+        Client(daemon.url, directory / "accept" / "operator.token") as client,
     ):
-        servers = {"discard the body": bare, "commit each event": each, "tidegate": daemon.url}
+        client.operate("pause", target="all", reason="only acceptance is measured", who="bench")
+        servers = {
+            "discard the body": bare,
+            "commit each event": each,
+            OURS: daemon.url,
+            f"{OURS}, deciding too": busy.url,
+        }
         for number in range(ROUNDS):
             (directory / f"rows{number}").mkdir()
             rows_per_second.append(group_rows_per_second(directory / f"rows{number}"))
             for name, url in servers.items():
-                for batch, count in ((1, SINGLE), (100, BATCHED if name == "tidegate" else BATCHED // 6)):
+                for batch, count in ((1, SINGLE), (100, BATCHED if name == OURS else BATCHED // 6)):
                     found = load(url, f"{batch}x{number}", count, batch, CONNECTIONS if batch == 1 else 8)
                     rates.setdefault((name, batch), []).append(found["events_per_second"])
                     latency[name, batch] = found["p99_ms"]
@@ -56,7 +70,7 @@ def _table(rates: dict[tuple[str, int], list[float]], latency: dict[tuple[str, i
     rows: list[Row] = []
     for batch, what in ((1, f"single, {CONNECTIONS} clients"), (100, "batch of 100, 8 clients")):
         each = middle(rates["commit each event", batch])
-        for name in ("discard the body", "commit each event", "tidegate"):
+        for name in ("discard the body", "commit each event", OURS, f"{OURS}, deciding too"):
             rate = middle(rates[name, batch])
             rows.append((f"{what}: {name}", f"{rate:,.0f}", f"{rate / each:.2f}", f"{latency[name, batch]:.1f}"))
     rows.append(("disk: rows in commits of 100", f"{disk:,.0f}", "", ""))

@@ -7,19 +7,23 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.load import accept, fullway, gate
+from tests.load import accept, fullway, gate, rabbitmq
 from tests.load.run import ROOT, machine
 
 BENCHES: dict[str, Callable[[Path], str]] = {"accept": accept.run, "fullway": fullway.run, "gate": gate.run}
-PAGE = ROOT / "ops" / "docs" / "benchmarks.md"
+MORE: dict[str, Callable[[Path], str]] = {"rabbitmq": rabbitmq.run}
+"""Measured when named: they need a broker and the peers' environment."""
+PAGES = ROOT / "ops" / "docs"
+_HEAD = "Written by `make bench ARGS=--write`. Absolute rates are one machine's; ratios travel."
 
 
 def main(arguments: list[str]) -> int:
-    """Run the named benchmarks (all when none is named); with --write, keep the tables in the benchmark page."""
+    """Run the named benchmarks (all when none is named); with --write, keep each table in a page of the documents."""
     write = "--write" in arguments
     names = [name for name in arguments if not name.startswith("--")] or list(BENCHES)
-    if unknown := [name for name in names if name not in BENCHES]:
-        sys.stderr.write(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHES)}\n")
+    known = {**BENCHES, **MORE}
+    if unknown := [name for name in names if name not in known]:
+        sys.stderr.write(f"no benchmark {unknown[0]!r}; there are {', '.join(known)}\n")
         return 2
     parts = []
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as scratch:
@@ -27,13 +31,12 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(f"{name}: running ...\n")
             sys.stdout.flush()
             (Path(scratch) / name).mkdir()
-            parts.append(BENCHES[name](Path(scratch) / name))
+            parts.append(known[name](Path(scratch) / name))
     if write:
-        head = (
-            "# Benchmarks\n\nWritten by `make bench ARGS=--write`. Absolute rates are one machine's; ratios travel.\n\n"
-        )
-        PAGE.write_text(head + f"Measured on {machine()}.\n\n" + "\n".join(parts))
-        sys.stdout.write(f"written to {PAGE.relative_to(ROOT)}\n")
+        for name, part in zip(names, parts, strict=True):
+            page = PAGES / f"benchmarks-{name}.md"
+            page.write_text(f"# Benchmark: {name}\n\n{_HEAD}\n\nMeasured on {machine()}.\n\n{part}")
+            sys.stdout.write(f"written to {page.relative_to(ROOT)}\n")
     return 0
 
 

@@ -82,25 +82,17 @@ class World:
         return self.random.randint(1, self.cost_max)
 
     def _start(self, lease: Lease, cost: int) -> None:
-        duration = self.random.choice(
-            (0, self.random.randrange(50 * MS), self.random.randrange(self.longest))
-        )
+        duration = self.random.choice((0, self.random.randrange(50 * MS), self.random.randrange(self.longest)))
         answered = self.now + duration
-        arrived = {"earliest": self.now, "latest": answered}.get(
-            self.arrival, self.random.randint(self.now, answered)
-        )
-        call = Call(
-            lease, cost, self.epoch, self.now, arrived, self.random.randint(arrived, answered), answered
-        )
+        arrived = {"earliest": self.now, "latest": answered}.get(self.arrival, self.random.randint(self.now, answered))
+        call = Call(lease, cost, self.epoch, self.now, arrived, self.random.randint(arrived, answered), answered)
         what = "end"
         luck = self.random.random()
         if luck < self.forget:
             call.arrived, what = None, "forget"
         elif luck < self.forget + self.abandon:
             what = "abandon"
-            call.arrived = self.random.choice(
-                (self.now, self.random.randint(self.now, self.now + SURELY_OVER))
-            )
+            call.arrived = self.random.choice((self.now, self.random.randint(self.now, self.now + SURELY_OVER)))
             call.done = self.random.randint(call.arrived, self.now + SURELY_OVER)
             call.answered = self.now + TIME_OUT
         self.calls.append(call)
@@ -202,9 +194,7 @@ class World:
                 )
             else:
                 bound = call.arrived_by if call.arrived_by is not None else call.assumed_by
-                total += call.cost * (
-                    call.flying or (bound is not None and bound + limit.window_ns + guard > at)
-                )
+                total += call.cost * (call.flying or (bound is not None and bound + limit.window_ns + guard > at))
         return total
 
 
@@ -217,11 +207,7 @@ def judge(calls: list[Call], in_force: list[tuple[Limit, ...]]) -> list[str]:
     for epoch, limits in enumerate(in_force):
         seen = [c for c in calls if c.epoch <= epoch and c.arrived is not None]
         for limit in limits:
-            worst = (
-                _worst_window(seen, limit, epoch)
-                if isinstance(limit, RateLimit)
-                else _most_at_once(seen, epoch)
-            )
+            worst = _worst_window(seen, limit, epoch) if isinstance(limit, RateLimit) else _most_at_once(seen, epoch)
             if worst > limit.limit:
                 found.append(f"{limit.name}: {worst} of {limit.limit} in epoch {epoch}")
     return found

@@ -64,9 +64,7 @@ def test_old_and_new_limits_both_hold_when_an_operator_changes_them(seed, arriva
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
 def test_everything_at_once_stays_within_every_limit(seed):
-    found = world(
-        PROFILES[3], seed, abandon=0.1, forget=0.1, restart=0.03, resize_to=PROFILES, resize=0.02, cost_max=2
-    )
+    found = world(PROFILES[3], seed, abandon=0.1, forget=0.1, restart=0.03, resize_to=PROFILES, resize=0.02, cost_max=2)
     assert found.run(200) == []
 
 
@@ -74,9 +72,7 @@ def test_everything_at_once_stays_within_every_limit(seed):
 @settings(max_examples=10, deadline=None)
 def test_forgetting_old_calls_never_widens_the_gate(seed, arrival):
     limits = (RateLimit(40, SECOND, "per second"), RateLimit(100, 5 * SECOND, "per 5 s"))
-    found = World(
-        Budget(limits, history_ns=0), limits, Random(seed), arrival=arrival, abandon=0.02, check_waits=False
-    )
+    found = World(Budget(limits, history_ns=0), limits, Random(seed), arrival=arrival, abandon=0.02, check_waits=False)
     assert found.run(1500) == []
     assert found.gate.remembers_from_ns is not None
     assert len(found.gate.snapshot().arrivals) < 800

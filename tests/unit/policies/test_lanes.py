@@ -15,9 +15,9 @@ SEQUENCES = st.one_of(
         lambda runs: [one for one, times in runs for _ in range(times)]
     ),
 )
-FLOORS = st.fixed_dictionaries(
-    {}, optional={"standard": st.integers(1, 33), "bulk": st.integers(1, 33)}
-).filter(lambda floors: sum(floors.values()) <= 50)
+FLOORS = st.fixed_dictionaries({}, optional={"standard": st.integers(1, 33), "bulk": st.integers(1, 33)}).filter(
+    lambda floors: sum(floors.values()) <= 50
+)
 
 
 def picks(floors, sequence):

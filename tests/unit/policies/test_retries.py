@@ -62,9 +62,7 @@ def test_failures_in_a_row_open_the_breaker_and_a_success_between_does_not_let_t
 
 def test_an_open_breaker_lets_exactly_one_probe_through_after_the_rest():
     breaker = opened()
-    assert breaker.permit(15 * SECOND - 1) == Blocked(
-        15 * SECOND, "5 failures in a row; the system gets a rest"
-    )
+    assert breaker.permit(15 * SECOND - 1) == Blocked(15 * SECOND, "5 failures in a row; the system gets a rest")
     assert breaker.permit(15 * SECOND) == Pass(probe=True)
     assert breaker.permit(15 * SECOND).until_ns is None
     assert breaker.permit(999 * SECOND).until_ns is None
@@ -112,9 +110,7 @@ def test_ten_minutes_of_503_at_full_load_cost_a_handful_of_calls():
     assert probes <= 10
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: Breaker(0), lambda: RetryBudget(-1), lambda: RetryBudget(saved_max=0)]
-)
+@pytest.mark.parametrize("make", [lambda: Breaker(0), lambda: RetryBudget(-1), lambda: RetryBudget(saved_max=0)])
 def test_settings_that_make_no_sense_are_refused(make):
     with pytest.raises(ValueError, match=r"failures_max|too small"):
         make()

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.rabbitmq.shares import Shares
+from policies.shares import Shares
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.integers(1, 64))

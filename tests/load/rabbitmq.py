@@ -1,0 +1,90 @@
+"""The RabbitMQ engine beside its rivals: one node, 1 KB persistent messages, quorum queues, all in one run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from ops.rabbitmq_node import RabbitNode, shared_node
+from tests.load.rabbitmq_peers.run import PEERS, TITLES, WHAT, PeerFailed, measure
+from tests.load.run import ROOT, ROUNDS, Row, middle, show
+
+COUNTS = {"publish": 60_000, "consume": 60_000, "store": 40_000, "both": 40_000, "urgent": 100_000}
+SPREAD = (1, 64, 256)
+_TIMEOUT_SECONDS = 300.0
+Rates = dict[tuple[str, str], list[float]]
+
+
+def ours(node: RabbitNode, what: str, count: int, queues: int = 1) -> dict[str, float]:
+    """One measurement of our engine in a virtual host of its own.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    command = [sys.executable, "-m", "tests.load.rabbitmq_ours", what, node.url(node.vhost()), str(count), str(queues)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)
+    if done.returncode:
+        raise RuntimeError(f"our engine failed at {what}: {done.stderr[-1000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def run(directory: Path) -> str:
+    """All tables as Markdown."""
+    node = shared_node()
+    return "\n".join((_rivals(node), _urgent(node), _size(node)))
+
+
+def _rivals(node: RabbitNode) -> str:
+    rates: Rates = {}
+    for _ in range(ROUNDS):
+        for what in WHAT:
+            rates.setdefault(("tidegate", what), []).append(ours(node, what, COUNTS[what])["rate"])
+            for peer in PEERS:
+                if WHAT.index(what) < len(peer.counts):
+                    rates.setdefault((peer.title, what), []).append(_peer(node, peer.title, what))
+    rows: list[Row] = []
+    for name in ("tidegate", *(peer.title for peer in PEERS)):
+        cells = []
+        for what in WHAT:
+            mine = middle(rates["tidegate", what])
+            theirs = middle(rates[name, what]) if (name, what) in rates else 0.0
+            cells.append(
+                "" if not theirs else f"{theirs:,.0f}" + ("" if name == "tidegate" else f" ({mine / theirs:.1f}x)")
+            )
+        rows.append((name, *cells))
+    return show(
+        "Messages a second, and in brackets how many times faster we are", ["", *(TITLES[what] for what in WHAT)], rows
+    )
+
+
+def _peer(node: RabbitNode, title: str, what: str) -> float:
+    try:
+        return measure(node, next(peer for peer in PEERS if peer.title == title), what)
+    except PeerFailed as failed:
+        sys.stderr.write(f"{failed}\n")
+        return float("nan")
+
+
+def _urgent(node: RabbitNode) -> str:
+    found = ours(node, "urgent", COUNTS["urgent"])
+    ratio = found["behind_ms"] / found["alone_ms"]
+    rows: list[Row] = [(f"{found['alone_ms']:.1f}", f"{found['behind_ms']:.1f}", f"{ratio:.2f}")]
+    title = f"An urgent message, publish to handler, p99 ms, alone and behind {COUNTS['urgent']:,} bulk ones"
+    return show(title, ["alone", "behind", "ratio"], rows)
+
+
+def _size(node: RabbitNode) -> str:
+    """What many queues and many waiting messages cost."""
+    rows: list[Row] = []
+    base: dict[str, float] = {}
+    for queues in SPREAD:
+        cells = []
+        for what in ("publish", "consume"):
+            rate = middle([ours(node, what, COUNTS[what], queues)["rate"] for _ in range(ROUNDS)])
+            base.setdefault(what, rate)
+            cells += [f"{rate:,.0f}", f"{rate / base[what]:.2f}"]
+        rows.append((f"{queues} queues", *cells))
+    return show("Many queues", ["", "publish/s", "of one", "consume/s", "of one"], rows)
