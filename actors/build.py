@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import msgspec
+
 from actors.adapters.rest import RestAdapter
 from actors.caller.gate import Gate
 from actors.caller.poster import Poster
@@ -101,6 +103,13 @@ class Builder:
             makers["relay"] = lambda: RelayActor(relay)
             makers["amqp"] = lambda: AmqpDoor(house.broker, house.desk, house.controls)
         return makers
+
+    def take_limits(self, words: tuple[str, ...]) -> None:
+        """Keep other ERP limits from now on, in the running poster and in every one that is made after it."""
+        settings = self._settings
+        self._settings = msgspec.structs.replace(settings, erp=msgspec.structs.replace(settings.erp, limits=words))
+        if self.house.poster is not None:
+            self.house.poster.gate.budget.resize(parse_limits(words), self.house.clock.boot_ns())
 
     def _decider(self, name: str) -> Actor:
         house, decider = self.house, self._deciders[name]

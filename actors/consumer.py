@@ -29,6 +29,7 @@ class Consumer:
         self._batch_max = batch_max
         self._closed = closed
         self._backoff = Backoff(cap_ns=5 * _NS)
+        self._attempt = 0
         self.problem: str | None = None
         """Why nothing is consumed now, or None."""
 
@@ -39,23 +40,22 @@ class Consumer:
             BrokerError: the broker refuses us for a reason that only a person can change.
         """
         context.ready()
-        attempt = 0
         while not context.stopping:
             try:
                 await self._subscribed(context, carry)
-                attempt = 0
             except BrokerError as lost:
                 if not lost.retry:
                     raise
                 self.problem = str(lost)
-                attempt += 1
-                delay = self._backoff.delay_ns(attempt, context.entropy.random()) / _NS
+                self._attempt += 1
+                delay = self._backoff.delay_ns(self._attempt, context.entropy.random()) / _NS
                 await context.pause(context.stop_asked, delay)
 
     async def _subscribed(self, context: Context, carry: Carry) -> None:
         await self._follow_pauses()
         async with self._broker.subscribe(self._queues, prefetch=self._batch_max) as subscription:
             self.problem = None
+            self._attempt = 0
             while not context.stopping:
                 context.beat()
                 await self._follow_pauses()

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -28,9 +29,9 @@ from actors.services import log_event
 from actors.settings import Settings
 from actors.tree import tree
 from broker.store.store import Store
-from policies.limit_words import parse_limits
 
 RECENT_MAX = 50
+STUCK_SECONDS = 2.0
 
 
 class StopReport(msgspec.Struct, frozen=True):
@@ -82,10 +83,25 @@ async def serve(
         context = Context("/", clock, entropy)
         url = "http://{}:{}".format(*sock.getsockname()[:2])
         with LoopWatch(asyncio.get_running_loop()):
-            code = await _run(root, context, settings, house, reload, lambda: listening(url), manager or Manager(None))
+            anew = partial(_reload, builder, reload)
+            code = await _run(root, context, settings, house, anew, lambda: listening(url), manager or Manager(None))
         await _report(house, "stopped on request" if code == 0 else "gave up")
     sock.close()
     return code
+
+
+async def stuck(seconds: float = STUCK_SECONDS) -> list[str]:
+    """Cancel whatever still runs beside the caller; names of what does not even end by that.
+
+    A task that ignores its cancellation would keep the loop, and so the process, from ever ending.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if not others:
+        return []
+    _, deaf = await asyncio.wait(others, timeout=seconds)
+    return sorted(task.get_name() for task in deaf)
 
 
 def _reporter(house: House) -> Callable[[SupervisionEvent], None]:
@@ -103,7 +119,7 @@ async def _run(
     context: Context,
     settings: Settings,
     house: House,
-    reload: Callable[[], Settings],
+    reload: Callable[[], None],
     up: Callable[[], None],
     manager: Manager,
 ) -> int:
@@ -153,14 +169,14 @@ async def _signals(
     context: Context,
     settings: Settings,
     house: House,
-    reload: Callable[[], Settings],
+    reload: Callable[[], None],
     manager: Manager,
 ) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
                 with manager.reloading():
-                    _reload(house, reload)
+                    reload()
             elif context.stopping:
                 logger.warning("second signal: stopping at once; calls in flight will be looked up at the next start")
                 haste.set()
@@ -172,15 +188,14 @@ async def _signals(
                 asyncio.get_running_loop().call_later(settings.daemon.drain_seconds, haste.set)
 
 
-def _reload(house: House, reload: Callable[[], Settings]) -> None:
+def _reload(builder: Builder, reload: Callable[[], Settings]) -> None:
     """Take over what can change while running; keep the old settings when the new ones are refused."""
     try:
         fresh = reload()
     except Exception as error:
         logger.error("settings not reloaded, the old ones stay in force: {}", error)
         return
-    if house.poster is not None:
-        house.poster.gate.budget.resize(parse_limits(fresh.erp.limits), house.clock.boot_ns())
+    builder.take_limits(fresh.erp.limits)
     logger.info("settings reloaded: ERP limits are {}", ", ".join(fresh.erp.limits))
 
 

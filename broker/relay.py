@@ -92,20 +92,25 @@ class Relay:
         return [QueueRecord(*row) for row in await self._store.reads.rows(query)]
 
     async def _publish(self, rows: Sequence[QueueRecord]) -> None:
-        """Until it is confirmed. What is repeated after a failure carries the same ids."""
+        """Until all is confirmed. What is repeated after a failure carries the same ids.
+
+        After a failure in smaller parts: a full queue that takes a few would otherwise take the same few for ever.
+        """
         messages = [_outgoing(row) for row in rows]
-        attempt = 0
-        while True:
+        attempt, size = 0, len(messages)
+        while messages:
             try:
-                await self._broker.publish(messages)
+                await self._broker.publish(messages[:size])
             except BrokerError as error:
                 self.problem = error
                 attempt += 1
+                size = max(size // 2, 1)
                 await self._sleep(self._backoff.delay_ns(attempt, self._random()) / _NS)
             else:
                 self.problem = None
-                self.published += len(rows)
-                return
+                self.published += min(size, len(messages))
+                messages = messages[size:]
+                attempt, size = 0, size * 2
 
     async def _mark(self, rows: Sequence[QueueRecord], epoch: int) -> Sequence[QueueRecord]:
         """Record the confirms, and read on meanwhile."""

@@ -20,7 +20,7 @@ from policies.recoverability import FailureClass
 from policies.retry_after import parse_retry_after
 
 ANSWER_BYTES_MAX = 256 * 1024
-_TIMING = re.compile(r"(?:^|,)\s*total\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,6})?)", re.ASCII)
+_TIMING = re.compile(r"(?:^|,)\s*total\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:[;,]|$)", re.ASCII)
 
 
 class Document(msgspec.Struct):

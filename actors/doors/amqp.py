@@ -9,12 +9,15 @@ Structured mode has the content type application/cloudevents+json; binary mode h
 
 from __future__ import annotations
 
+import re
+
 import anyio
 
 from actors.consumer import Consumer
 from actors.controls import Controls
 from actors.doors.desk import Busy, Desk
 from actors.runtime.actor import Context
+from actors.runtime.clock import moment
 from broker.port import Broker, Delivery, Subscription
 from broker.store.store import StoreUnavailable
 from broker.topology import INTAKE
@@ -22,7 +25,9 @@ from contracts.envelope import Envelope, decode_envelope, from_attributes
 from contracts.errors import ContractError
 
 BATCH_MAX = 256
-_PREFIXES = ("cloudEvents:", "cloudEvents_", "cloudevents:", "cloudevents_")
+_PREFIXES = ("cloudEvents:", "cloudEvents_", "cloudevents:", "cloudevents_", "ce-")
+"""The binding's two spellings, in either case, and the one of the CloudEvents SDK's RabbitMQ binding."""
+_MILLISECONDS = re.compile(r"[0-9]{12,14}", re.ASCII)
 _STRUCTURED = "application/cloudevents+json"
 _RETRY_SECONDS = 0.5
 
@@ -80,6 +85,8 @@ def _attributes(delivery: Delivery, kind: str) -> dict[str, str]:
         for prefix in _PREFIXES:
             if name.startswith(prefix):
                 found[name.removeprefix(prefix)] = value
+    if _MILLISECONDS.fullmatch(found.get("time", "")):  # an AMQP timestamp, as the SDK's AMQP binding writes it
+        found["time"] = moment(int(found["time"]) * 1_000).isoformat(timespec="milliseconds")
     if len(found) == 1:
         raise ContractError(
             "media.type", f"Expected {_STRUCTURED}, or CloudEvents attributes in headers (cloudEvents:id)."

@@ -21,7 +21,7 @@ from broker.port import (
     Unroutable,
 )
 from broker.rabbitmq.inlet import Inlet
-from broker.rabbitmq.layout import BeforeCreate, declare
+from broker.rabbitmq.layout import DEAD, UNROUTABLE, BeforeCreate, declare
 from broker.rabbitmq.link import Missing
 from broker.rabbitmq.outlet import check
 from broker.rabbitmq.probe import probe_dead_letters
@@ -307,7 +307,7 @@ class RabbitMQBroker:
         )
 
     async def _verify(self, session: Session) -> None:
-        """Ask the broker who consumes; our consumers that it does not list are lost. Missing queues are created."""
+        """Ask the broker who consumes; our consumers that it does not list are lost. What is missing is created."""
         ours = Counter(
             inlet.queue for s in tuple(self._subscriptions) for inlet in s.inlets.values() if inlet.consuming
         )
@@ -318,6 +318,10 @@ class RabbitMQBroker:
                     if consumers < ours[queue]:
                         for inlet in self._inlets(queue):
                             inlet.fail(f"the broker lists {consumers} consumers of {queue}, we have {ours[queue]}")
+                for name in (DEAD, UNROUTABLE) if self._queues else ():
+                    await channel.look(name)
+                for exchange in (DEAD, UNROUTABLE, *self._exchanges) if self._queues else ():
+                    await channel.look_at_exchange(exchange)
         except Missing:
             await self._declare_on(session)
 

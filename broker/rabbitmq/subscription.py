@@ -72,18 +72,21 @@ class RabbitMQSubscription:
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Settle as finished: one write a queue, nothing awaited. Deliveries of another connection are ignored."""
-        for inlet, tags in self._by_inlet(deliveries):
-            inlet.acknowledge(tags)
+        for inlet, mine in self._by_inlet(deliveries):
+            inlet.acknowledge([delivery.tag for delivery in mine])
         self.wake()
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Return to the queues. RabbitMQ before 4.3 counts this as a failed delivery."""
-        for inlet, tags in self._by_inlet(deliveries):
-            inlet.give_back(tags)
+        """Hand out again, in their old place: to this subscription while it lasts, then to whoever asks."""
+        for inlet, mine in self._by_inlet(deliveries):
+            if inlet.consuming:
+                inlet.hand_again(mine)
+            else:
+                inlet.give_back([delivery.tag for delivery in mine])
         self.wake()
 
-    def _by_inlet(self, deliveries: Sequence[Delivery]) -> list[tuple[Inlet, list[int]]]:
-        found: dict[str, tuple[Inlet, list[int]]] = {}
+    def _by_inlet(self, deliveries: Sequence[Delivery]) -> list[tuple[Inlet, list[Delivery]]]:
+        found: dict[str, tuple[Inlet, list[Delivery]]] = {}
         for delivery in deliveries:
             entry = found.get(delivery.queue)
             if entry is None:
@@ -91,7 +94,7 @@ class RabbitMQSubscription:
                     continue
                 entry = found[delivery.queue] = inlet, []
             if delivery.generation == entry[0].generation:
-                entry[1].append(delivery.tag)
+                entry[1].append(delivery)
         return list(found.values())
 
     async def close(self) -> None:

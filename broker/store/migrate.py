@@ -48,13 +48,9 @@ def _upgrade(path: Path) -> None:
     config.set_main_option("script_location", str(_SCRIPTS))
     engine = create_engine(f"sqlite:///{path}")
 
-    @event.listens_for(engine, "connect")
-    def _(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver would commit each CREATE TABLE by itself
-
     @event.listens_for(engine, "begin")
     def _(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would commit each CREATE TABLE by itself
 
     try:
         with engine.begin() as connection:

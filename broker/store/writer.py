@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -23,6 +23,8 @@ from broker.store.unit import Committed, Unit
 GROUP_ROWS_MAX = 4_000
 PENDING_ROWS_MAX = 40_000
 _PROBE_SECONDS = 0.5
+_PROBE_BYTES = 64 * 1024
+"""Room for a small group; a page or two find room in what the failed transaction had taken already."""
 _OF_THE_UNIT = (IntegrityError, DataError, InterfaceError, OverflowError, UnicodeEncodeError)
 """What the database or its driver says of rows that it cannot hold; the next unit may be fine."""
 
@@ -136,12 +138,13 @@ class Writer:
             self._done = asyncio.Event()
 
     async def _prove(self, connection: AsyncConnection) -> None:
-        """Read the last numbers, and after a failure write a page: a full disk can still be read."""
+        """Read the last numbers, and after a failure write something: a full disk can still be read."""
         await self._folder.load(connection)
         await connection.rollback()
         if self.failure is not None:
             async with connection.begin():
-                await connection.execute(update(s.meta).where(s.meta.c.name == "epoch").values(value=s.meta.c.value))
+                await connection.execute(delete(s.meta).where(s.meta.c.name == "probe"))
+                await connection.execute(insert(s.meta).values(name="probe", value="x" * _PROBE_BYTES))
             self.failure = None
 
     async def _gather(self) -> list[_Submission]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from actors.faults import SWITCH
 from ops.process import ROOT, DaemonProcess
 from tests.support.checkers import audit_true, healed, money_findings, say
 from tests.support.world import World, adjustment, quiet_world, until, world
@@ -54,7 +55,7 @@ def test_sigterm_under_load_starts_nothing_more_finishes_what_is_in_flight_and_e
         assert house.calls("find") == [], "nothing was unknown after a clean stop"
 
 
-def test_while_it_drains_the_door_says_so(tmp_path: Path) -> None:
+def test_a_stop_waits_for_the_end_of_a_slow_call(tmp_path: Path) -> None:
     with world(tmp_path, latency_ms="1500") as house:
         a_slow_one = [adjustment("case-1")]
         house.send(a_slow_one)
@@ -112,6 +113,20 @@ def test_sighup_with_a_bad_file_keeps_the_old_settings_and_with_a_good_one_takes
         house.daemon.send(signal.SIGHUP)
         until(lambda: limits_in_force(house) == ["7/1s", "concurrent"], "the good file is taken")
         say("F4", 1, [*healed(house.overview())], reloads=2)
+
+
+def test_limits_that_were_reloaded_outlive_the_poster_that_took_them(tmp_path: Path) -> None:
+    config = tmp_path / "tidegate.toml"
+    config.write_text('[erp]\nlimits = ["20/1s", "5 concurrent"]\n')
+    with quiet_world(tmp_path) as house:
+        settings = {"TIDEGATE_CONFIG": str(config), "TIDEGATE_ERP__URL": house.erp.url, SWITCH: "hang:erp-poster:1"}
+        house.daemon = DaemonProcess(tmp_path / "data", settings)
+        house.daemon.start()
+        config.write_text('[erp]\nlimits = ["3/1s", "1 concurrent"]\n')
+        house.daemon.send(signal.SIGHUP)
+        until(lambda: limits_in_force(house) == ["3/1s", "concurrent"], "the new limits are taken")
+        until(lambda: house.actor("erp-poster").get("starts") == 2, "the poster is replaced", 30)
+        assert limits_in_force(house) == ["3/1s", "concurrent"]
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ async def killed_in_flight(house: CallerHouse) -> None:
 async def worked_off(house: CallerHouse) -> None:
     await house.request(40)
     await house.until_settled(240)
+    await house.advance(20)  # what comes late has come
 
 
 async def urgent_comes_late(house: CallerHouse) -> None:

@@ -7,9 +7,9 @@ import anyio
 import pytest
 
 from broker.port import BrokerLost, Outgoing
+from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.contract.engines_rabbitmq import opened
 from tests.support.messages import ids, outgoing, take, with_queues
-from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.support.rabbitmq_traffic import receiving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

@@ -14,9 +14,9 @@ from broker.rabbitmq import RabbitMQBroker
 from broker.store.rows import Accept, Handled
 from broker.store.store import Store
 from broker.store.unit import Unit
+from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.contract.engines_rabbitmq import opened
 from tests.support.messages import ids, take, with_queues
-from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.support.rabbitmq_rows import message_row
 from tests.support.rabbitmq_traffic import publishing, receiving
 

@@ -11,9 +11,9 @@ from pamqp.commands import Basic
 
 from broker.port import MessageTooLarge, Outgoing, Queue, Topology, Unroutable
 from broker.rabbitmq.layout import UNROUTABLE
+from ops.rabbitmq_node import shared_node
 from tests.contract.engines_rabbitmq import opened
 from tests.support.messages import drain, figures, ids, outgoing, with_queues
-from ops.rabbitmq_node import shared_node
 
 pytestmark = pytest.mark.anyio
 

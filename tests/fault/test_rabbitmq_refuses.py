@@ -12,9 +12,9 @@ from broker.rabbitmq.layout import queue_arguments
 from broker.rabbitmq.link import BrokerRefused, Link
 from broker.rabbitmq.probe import DeadLettersLost
 from broker.rabbitmq.settings import RabbitMQSettings
+from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.contract.engines_rabbitmq import engine, opened
 from tests.support.messages import drain, ids, with_queues
-from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.support.rabbitmq_traffic import publishing
 
 pytestmark = pytest.mark.anyio

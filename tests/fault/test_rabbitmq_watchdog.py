@@ -8,9 +8,9 @@ import pytest
 
 from broker.port import BrokerLost, Outgoing
 from broker.rabbitmq.subscription import RabbitMQSubscription
+from ops.rabbitmq_node import shared_node
 from tests.contract.engines_rabbitmq import opened
 from tests.support.messages import drain, ids, with_queues
-from ops.rabbitmq_node import shared_node
 
 pytestmark = pytest.mark.anyio
 

@@ -136,9 +136,12 @@ async def test_the_failure_is_told_until_the_disk_can_be_written_again(small_dis
     async with running_store(small_disk) as store:
         await store.commit(unit("before"))
         fill_up(small_disk)
-        while store.writer.failure is None:
-            with pytest.raises(StoreUnavailable):
-                await store.commit(unit("refused"))
+        with pytest.raises(StoreUnavailable):
+            await store.commit(unit("refused"))
+        with anyio.move_on_after(1.3):  # two probes long
+            while True:
+                assert store.writer.failure is not None
+                await anyio.lowlevel.checkpoint()
         make_room(small_disk)
         with anyio.fail_after(10):
             while store.writer.failure is not None:

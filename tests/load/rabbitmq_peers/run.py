@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +60,16 @@ def measure(node: RabbitNode, peer: Entry, what: str, share: float = 1.0) -> flo
     url = node.url(node.vhost())
     command = [str(PYTHON), "-m", f"tests.load.rabbitmq_peers.{peer.module}", what, url, str(count)]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
+        with tempfile.TemporaryDirectory(prefix="tidegate-peer-") as scratch:  # a peer ends without tidying up
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "TMPDIR": scratch},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=TIMEOUT_SECONDS,
+            )
     except subprocess.TimeoutExpired as slow:
         raise PeerFailed(f"{peer.title}, {what}: no result within {TIMEOUT_SECONDS:.0f} s: {slow.stderr!r}") from None
     if done.returncode:

@@ -7,7 +7,7 @@ import pytest
 
 from actors.controls import Order
 from actors.runtime.clock import microseconds
-from tests.unit.caller.caller_house import caller_house
+from tests.unit.caller.caller_house import CallerHouse, caller_house
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     ("verb", "target"), [("hold", "erp"), ("pause", "erp-poster"), ("pause", "all"), ("pause", "lane:standard")]
 )
-@pytest.mark.parametrize("moment", [0.0, 0.99])
+@pytest.mark.parametrize("moment", [0.0, 0.96])
 async def test_no_call_starts_after_an_order_is_in_force(verb: str, target: str, moment: float, tmp_path: Path) -> None:
     async with caller_house(tmp_path) as house:
         house.slow_commits(0.02)
@@ -30,6 +30,24 @@ async def test_no_call_starts_after_an_order_is_in_force(verb: str, target: str,
         house.slow_commits(0.0)
         await house.controls.end(verb, target, "anna", "go on")
         await house.until_settled(60)
+
+
+def ahead_of_their_moment(house: CallerHouse) -> list[str]:
+    """Calls that are durable and have not left yet."""
+    return [flight.call.intent_id for flight in house.poster._flights.values() if not flight.left.is_set()]
+
+
+async def test_an_order_is_answered_when_the_last_call_made_durable_before_it_has_left(tmp_path: Path) -> None:
+    async with caller_house(tmp_path) as house:
+        await house.request(200)
+        for _ in range(2_000):
+            house.poster._lead_ns = 50_000_000  # as if the last commit had been slow; this one is quick
+            await house.advance(0.001)
+            if ahead_of_their_moment(house):
+                break
+        assert ahead_of_their_moment(house)
+        await house.order("hold", "erp")
+        assert ahead_of_their_moment(house) == []
 
 
 async def test_a_paused_lane_holds_back_no_other_lane(tmp_path: Path) -> None:

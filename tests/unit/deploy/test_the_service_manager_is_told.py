@@ -16,7 +16,7 @@ from actors.runtime.clock import VirtualClock
 from actors.runtime.notify import UNWELL_SECONDS, Manager, keep_telling
 from ops.process import DaemonProcess
 
-_WAIT_SECONDS = 30.0
+_WAIT_SECONDS = 15.0
 
 
 class Listener:
@@ -31,11 +31,13 @@ class Listener:
 
     def until(self, wanted: str) -> str:
         """Read up to the message that has this line; the whole message."""
-        while True:
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < deadline:
             message = self._socket.recv(4096).decode()
             self.told.append(message)
             if wanted in message.splitlines():
                 return message
+        raise AssertionError(f"{wanted!r} was never told, only {sorted(set(self.told))}")
 
     def drain(self) -> list[str]:
         """What has come and was not read yet."""

@@ -194,6 +194,20 @@ async def test_more_crashes_than_the_limit_escalate_and_stop_the_others_in_rever
     assert stage.told()[-4:] == ["ChildCrashed /b", "Escalated ", "ChildStopped /c", "ChildStopped /a"]
 
 
+async def test_nobody_is_started_any_more_once_the_supervisor_has_given_up(stage: Stage) -> None:
+    tree = root(stage.child("a"), stage.child("b"), limit=RestartLimit(1, 30 * SECOND), backoff=Backoff(5 * SECOND))
+    with pytest.raises(GaveUp):  # noqa: PT012 - the block is the play that ends so
+        async with stage.playing(tree):
+            await stage.all_up()
+            stage.tell("a", returning)
+            await until(lambda: stage.told(ChildRestarting) != [])
+            stage.tell("b", returning)
+            await until(lambda: stage.told(Escalated) != [])
+    stage.log.clear()
+    await stage.clock.advance(60)
+    assert stage.log == []
+
+
 async def test_crashes_further_apart_than_the_period_never_escalate(stage: Stage) -> None:
     async with stage.playing(root(stage.child("a"), limit=RestartLimit(1, 10 * SECOND))):
         await stage.all_up()

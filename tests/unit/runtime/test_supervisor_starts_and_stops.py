@@ -53,6 +53,7 @@ async def test_a_stop_does_not_wait_for_a_child_that_is_not_ready_yet(stage: Sta
         await until(lambda: "b starts" in stage.log)
         context.stop_asked.set()
         await steps(20)
+        assert stage.place("b").state == "stopping"
         stage.slow["b"].set()
     assert stage.log == ["a starts", "b starts", "b ends", "a ends"]
 

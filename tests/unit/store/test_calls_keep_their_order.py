@@ -108,6 +108,12 @@ class CallsMachine(RuleBasedStateMachine):
     def answer(self, chance, status: str) -> None:
         self._move(chance.choice(self._of("in_flight")), status)
 
+    @precondition(lambda self: self._of("waiting"))
+    @rule(chance=pick)
+    def withdraw(self, chance) -> None:
+        """An operator may close any call that waits, also one in the middle of the line."""
+        self._move(chance.choice(self._of("waiting")), "refused")
+
     @precondition(lambda self: self._of("unknown"))
     @rule(chance=pick, status=st.sampled_from(["done", "waiting", "exception", "unknown"]))
     def look_up(self, chance, status: str) -> None:

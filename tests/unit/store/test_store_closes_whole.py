@@ -8,6 +8,7 @@ import threading
 import anyio
 import pytest
 
+from broker.store.store import Store
 from broker.store.unit import Unit
 from tests.support.loops import STEPS, cut_short, steps
 from tests.support.rows import item
@@ -55,3 +56,15 @@ async def test_cancelled_reads_leave_no_task_no_thread_and_no_snapshot(tmp_path,
         other.close()
         assert (busy, frames) == (0, folded)
     assert await nothing_left(tasks, threads)
+
+
+async def test_a_read_cancelled_while_its_connection_opens_leaves_no_task_and_no_thread(tmp_path) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    for count in range(0, 90, 3):
+        async with Store(tmp_path) as store:
+            await store._engines[1].dispose()
+            reading = asyncio.ensure_future(store.reads.queue_depths())
+            await steps(count)
+            reading.cancel()
+            await asyncio.wait({reading})
+        assert await nothing_left(tasks, threads)
