@@ -32,7 +32,7 @@ def test_every_command_says_what_it_does() -> None:
 
 
 def _readme_toml() -> str:
-    block = README.partition("## Settings")[2].partition("## HTTP")[0]
+    block = README.partition("## Settings")[2].partition("\n## ")[0]
     return "\n".join(line[4:] for line in block.splitlines() if line.startswith("    "))
 
 
