@@ -36,16 +36,13 @@ class Consumer:
     async def run(self, context: Context, carry: Carry) -> None:
         """Consume until asked to stop; a batch that was begun is finished.
 
-        Raises:
-            BrokerError: the broker refuses us for a reason that only a person can change.
+        A broker that refuses us (password, rights, virtual host) is asked again as well: a person corrects it there.
         """
         context.ready()
         while not context.stopping:
             try:
                 await self._subscribed(context, carry)
             except BrokerError as lost:
-                if not lost.retry:
-                    raise
                 self.problem = str(lost)
                 self._attempt += 1
                 delay = self._backoff.delay_ns(self._attempt, context.entropy.random()) / _NS

@@ -8,13 +8,14 @@ import msgspec
 
 from actors.runtime.clock import moment
 from broker.store.reads import ExceptionRecord, Reads
-from contracts.codec import to_builtins
-from contracts.envelope import decode_envelope
+from contracts.envelope import Envelope, decode_envelope
 from contracts.errors import ContractError
 from contracts.masking import mask
 from contracts.registry import Registry
 
 PAGE_MAX = 200
+_ATTRIBUTES = frozenset(Envelope.__struct_fields__) - {"data", "extensions"}
+"""Attributes that we know the meaning of; others may hold anything and are not shown."""
 
 
 class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,6 +72,6 @@ def _message(body: bytes, registry: Registry) -> dict[str, Any] | None:
         data = registry.decode_data(envelope)
     except ContractError:
         return None
-    whole: dict[str, Any] = to_builtins(msgspec.structs.replace(envelope, data=msgspec.Raw(b"null"), extensions={}))
-    kept = {name: value for name, value in whole.items() if value is not None and name != "-extensions"}
+    written: dict[str, Any] = msgspec.json.decode(body)
+    kept = {name: value for name, value in written.items() if name in _ATTRIBUTES}
     return {**kept, "data": mask(data, contract)}

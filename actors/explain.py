@@ -69,8 +69,8 @@ class Explainer:
 
     def _queued(self, key: str, message: MessageRecord) -> Explanation:
         if order := self._house.controls.on_queue(message.queue):
-            return self._ordered(key, order, "It waits to be decided")
-        return Explanation(key, "queued", f"It is in the queue {message.queue} and will be decided in a moment.")
+            return self._ordered(key, order, f"Its {message.type} waits to be taken up")
+        return Explanation(key, "queued", f"Its {message.type} is in {message.queue} and is taken up in a moment.")
 
     # calls ---------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ def run_surge(
     """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held."""
     out.mkdir(parents=True, exist_ok=True)
     accepted = out / "accepted.jsonl"
+    since_ns = time.monotonic_ns()
     with Screen(as_json, f"surge {pack}, {cases} cases, seed {seed}") as screen:
 
         def tell(progress: Progress) -> None:
@@ -101,12 +102,14 @@ def run_surge(
     if erp_log is None:
         sys.stdout.write(json.dumps(msgspec.to_builtins(progress)) + "\n" if as_json else _line(progress, 0.0) + "\n")
         return 0 if progress.settled == progress.total else 1
-    return conclude(erp_log, accepted, out, progress, as_json, marks())
+    return conclude(erp_log, accepted, since_ns, out, progress, as_json, marks())
 
 
-def conclude(erp_log: Path, accepted: Path, out: Path, progress: Progress, as_json: bool, marks: Sequence[Mark]) -> int:
+def conclude(
+    erp_log: Path, accepted: Path, since_ns: int, out: Path, progress: Progress, as_json: bool, marks: Sequence[Mark]
+) -> int:
     """The certificate from the ERP's own log, the report, and one summary."""
-    certificate: Certificate = certify(erp_log, accepted)
+    certificate: Certificate = certify(erp_log, accepted, since_ns=since_ns)
     (out / "certificate.json").write_bytes(msgspec.json.format(msgspec.json.encode(certificate)) + b"\n")
     paths = build_report(certificate, erp_log, accepted, out, events=list(marks))
     if as_json:

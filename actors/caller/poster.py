@@ -302,8 +302,8 @@ class Poster:
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
         end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us)
         with anyio.CancelScope(shield=True):
-            await self._store_step(flight, step, end, context)
-        del self._flights[flight.spend]
+            if await self._store_step(flight, step, end, context):
+                del self._flights[flight.spend]
         self._wake.set()
 
     async def _ask(self, flight: Flight) -> Answer:
@@ -327,11 +327,12 @@ class Poster:
             case _:
                 self.gate.answered(admission, bound_ns, True, now_ns)
 
-    async def _store_step(self, flight: Flight, step: Step, end: SpendEnd, context: Context) -> None:
-        """Store the outcome, however long the store takes to be well again: the answer exists only here."""
+    async def _store_step(self, flight: Flight, step: Step, end: SpendEnd, context: Context) -> bool:
+        """Store the outcome: the answer exists only here. Whether it was; if not, the next life looks the call up."""
         was = flight.call.status
         unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
-        await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context)
+        if not await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
+            return False
         if flight.kind == "post":
             self._worklist.settled(step.call)
         elif step.call.status == "waiting":
@@ -340,6 +341,7 @@ class Poster:
             self._look_up_at(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
         if step.hold_system is not None:
             await self._hold(step.hold_system, context)
+        return True
 
     async def _hold(self, reason: str, context: Context) -> None:
         order = Order("hold", self._adapter.system, self._domain, reason)
@@ -348,12 +350,17 @@ class Poster:
         self._holding = None
 
 
-async def _insist(store: Callable[[], Awaitable[object]], what: str, context: Context) -> None:
-    """Store it, however long the store takes to be well again."""
+async def _insist(store: Callable[[], Awaitable[object]], what: str, context: Context) -> bool:
+    """Store it, however long the store takes to be well again; whether it was stored.
+
+    Asked to stop, it gives up instead: the store may be waiting for our end before its writer is started again.
+    """
     while True:
         try:
             await store()
-            return
+            return True
         except StoreUnavailable as problem:
             context.notice(f"{what} waits to be stored: {problem}")
-            await context.clock.sleep(_RETRY_SECONDS)
+            if context.stopping:
+                return False
+            await context.clock.wait(context.stop_asked, _RETRY_SECONDS)

@@ -31,12 +31,15 @@ def certify(
     limits: Sequence[Limit] | None = None,
     profile: str | None = None,
     allow_pending: bool = False,
+    since_ns: int | None = None,
 ) -> Certificate:
     """Read an ERP's log and state what it experienced.
 
     accepted_path: what clients were told; without it losses, order and waits are not examined.
     limits, profile: held instead of the limits in the log's headers (`limits` wins).
     allow_pending: an outcome still pending does not fail the certificate (a run in progress).
+    since_ns: when the accepted list begins, on the log's clock; older documents need not be in it. The limits are
+    examined over the whole log all the same.
 
     Raises Unreadable (file, line, what was expected), WrongUse (no limits, a limit that says nothing)
     and OSError. Deterministic: same bytes and arguments, same certificate.
@@ -49,7 +52,7 @@ def certify(
     findings = [find(timeline, track) for track in tracks_of(_checked(changes))]
     findings = [one for one in findings if one.limit != UNLIMITED]
     documents = log.documents()
-    books = Books(accepted.rows, documents) if accepted is not None else None
+    books = Books(accepted.rows, documents, since_ns) if accepted is not None else None
     checks = [
         *duplicate_checks(documents),
         *loss_checks(books, allow_pending),
@@ -62,7 +65,7 @@ def certify(
             format=CERTIFICATE_FORMAT,
             verdict="FAIL" if reasons else "PASS",
             reasons=reasons,
-            notes=_notes(log, accepted, allow_pending),
+            notes=_notes(log, accepted, allow_pending, since_ns),
             profile=profile or log.profile,
             sources=_sources(log, accepted),
             first_at=timeline.at(span[0]) if span else None,
@@ -102,8 +105,10 @@ def _broken(broken: Check) -> str:
     return f"{broken.promise}: broken {broken.count}x, first {first.key or '(no key)'}: {first.detail}"
 
 
-def _notes(log: ErpLog, accepted: AcceptedList | None, allow_pending: bool) -> list[str]:
+def _notes(log: ErpLog, accepted: AcceptedList | None, allow_pending: bool, since_ns: int | None) -> list[str]:
     notes = []
+    if older := sum(since_ns is not None and document.arrived_ns < since_ns for document in log.documents()):
+        notes.append(f"{older} documents are older than the accepted list and were not held against it")
     if accepted is None:
         notes.append("no accepted list: losses, order and waits were not examined")
     elif allow_pending and (open_ := sum(row.outcome == "pending" for row in accepted.rows)):

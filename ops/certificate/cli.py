@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             limits=[parse_limit(text) for text in options.limit] or None,
             profile=options.profile,
             allow_pending=options.allow_pending,
+            since_ns=options.since_ns,
         )
     except (Unreadable, WrongUse, OSError) as error:
         sys.stderr.write(f"certificate: {error}\n")
@@ -51,6 +52,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="LIMIT",
         help="'10/1s', '5 concurrent' or '1200 exec/300s'",
+    )
+    parser.add_argument(
+        "--since-ns",
+        type=int,
+        metavar="NS",
+        help="the accepted list begins here (the log's clock): older documents pass",
     )
     parser.add_argument("--allow-pending", action="store_true", help="a run in progress: pending is fine")
     parser.add_argument("--json", action="store_true", help="print the certificate as JSON")

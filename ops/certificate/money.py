@@ -20,9 +20,13 @@ def check(name: str, promise: str, broken: Iterable[Example] | None) -> Check:
 
 
 class Books:
-    """Both sides, found by business key. A message belongs to a document by `key`, else by `reference`."""
+    """Both sides, found by business key. A message belongs to a document by `key`, else by `reference`.
 
-    def __init__(self, rows: list[AcceptedRow], documents: list[Document]) -> None:
+    Documents that were made before `since_ns` answer to somebody else's list.
+    """
+
+    def __init__(self, rows: list[AcceptedRow], documents: list[Document], since_ns: int | None = None) -> None:
+        self._since_ns = since_ns
         self.rows = rows
         self.documents = documents
         self._by_source: dict[str, Document] = {}
@@ -42,6 +46,9 @@ class Books:
         return found or self._by_reference.get(row.reference or "")
 
     def asked_for(self, document: Document) -> bool:
+        """Whether a message of the list led to it, or it is older than the list."""
+        if self._since_ns is not None and document.arrived_ns < self._since_ns:
+            return True
         return document.source_document in self._asked or document.reference in self._references
 
     def posted(self, row: AcceptedRow) -> bool:

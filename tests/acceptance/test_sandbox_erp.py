@@ -44,9 +44,7 @@ def read_limits(url: str, times: int) -> None:
             answer.read()
 
 
-def post_until_it_dies(
-    erp: SandboxProcess, name: str, answered: list[str], enough: threading.Semaphore
-) -> None:
+def post_until_it_dies(erp: SandboxProcess, name: str, answered: list[str], enough: threading.Semaphore) -> None:
     for number in range(1_000_000):
         try:
             status = post(erp, f"{name}-{number}")
@@ -126,9 +124,7 @@ def test_the_log_alone_shows_that_calls_over_the_limits_were_refused(tmp_path: P
     with SandboxProcess(tmp_path, "custom", limits=["20/day", "2 concurrent"], latency_ms="1..5") as erp:
         statuses: list[int] = []
         callers = [
-            threading.Thread(
-                target=lambda name=name: statuses.extend(post(erp, f"{name}-{n}") for n in range(10))
-            )
+            threading.Thread(target=lambda name=name: statuses.extend(post(erp, f"{name}-{n}") for n in range(10)))
             for name in "abcd"
         ]
         for caller in callers:
@@ -137,9 +133,7 @@ def test_the_log_alone_shows_that_calls_over_the_limits_were_refused(tmp_path: P
             caller.join()
     lines = sorted(ends(erp.log_lines()), key=lambda line: int(line["seq"]))
     assert Counter(line["status"] for line in lines) == Counter(statuses)
-    assert all(
-        line["code"] in ("rate.exceeded", "concurrency.exceeded") for line in lines if line["status"] == 429
-    )
+    assert all(line["code"] in ("rate.exceeded", "concurrency.exceeded") for line in lines if line["status"] == 429)
     assert all(line["code"] == "rate.exceeded" for line in lines[20:])
     assert all(line["concurrent"] <= 2 for line in lines if line["verdict"] == "created")
 

@@ -128,3 +128,16 @@ def test_waits_are_told_per_lane_by_nearest_rank(certified: Certify) -> None:
     (wait,) = certificate.waits
     assert (wait.lane, wait.count) == ("standard", 100)
     assert (wait.p50_seconds, wait.p99_seconds, wait.max_seconds) == (50, 99, 100)
+
+
+def test_documents_older_than_the_list_are_not_held_against_it_and_it_is_said(certified: Certify) -> None:
+    log = [header(), post(1, SECOND), post(2, 3 * SECOND)]
+    assert certified(log, [accepted(2)]).verdict == "FAIL"
+    certificate = certified(log, [accepted(2)], since_ns=2 * SECOND)
+    assert certificate.verdict == "PASS"
+    assert any(note.startswith("1 documents are older") for note in certificate.notes)
+
+
+def test_a_newer_document_that_nobody_asked_for_still_fails(certified: Certify) -> None:
+    log = [header(), post(1, SECOND), post(2, 3 * SECOND)]
+    assert certified(log, [accepted(1)], since_ns=2 * SECOND).verdict == "FAIL"
