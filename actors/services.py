@@ -149,7 +149,10 @@ class Housekeeping:
         """Look every half minute."""
         context.ready()
         while not await context.pause(context.stop_asked, 30.0):
-            await self._store.checkpoint()
+            try:
+                await self._store.checkpoint()
+            except StoreUnavailable as problem:
+                context.notice(f"the write-ahead log stays long: {problem}")
 
 
 def log_event(event: msgspec.Struct) -> None:

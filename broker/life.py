@@ -28,9 +28,10 @@ from broker.effects import (
     SaveState,
     StartTimer,
 )
-from broker.port import Broker, Delivery, Outgoing, Subscription
+from broker.port import Broker, BrokerError, Delivery, Outgoing, Subscription
+from broker.store.fold import Conflict
 from broker.store.rows import CallRow, ExceptionRow, Handled, MilestoneRow, StateRow, TimerRow
-from broker.store.store import Store
+from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
 from broker.topology import OUT
 from contracts.codec import decode, encode
@@ -109,12 +110,29 @@ class Life:
     async def live(self, deliveries: Sequence[Delivery], subscription: Subscription, at: int) -> Report:
         """Carry a batch from delivery to settlement. `at` is in microseconds since the epoch.
 
-        Cancelled before the commit, nothing has happened; during it, the batch comes back as duplicates.
+        Cancelled before the commit, nothing has happened; during it, the batch comes back as duplicates. A message
+        that makes its batch fail for a reason of its own is found by going one by one, and set aside whole.
 
         Raises:
-            StoreUnavailable: the commit failed; nothing is acknowledged, give the batch back.
+            StoreUnavailable, TimeoutError: the store failed; nothing is acknowledged, give the batch back.
+            Conflict: somebody else has handled some of it; give the batch back, the next look finds the marks.
             BrokerError: the acknowledgement failed; the batch comes again as duplicates.
         """
+        try:
+            return await self._carry(deliveries, subscription, at)
+        except (StoreUnavailable, Conflict, BrokerError, TimeoutError):
+            raise
+        except Exception as error:
+            if len(deliveries) == 1:
+                return await self._quarantine(deliveries[0], error, subscription, at)
+        reports = [await self.live([delivery], subscription, at) for delivery in deliveries]
+        return Report(
+            sum(report.handled for report in reports),
+            sum(report.duplicates for report in reports),
+            sum(report.set_aside for report in reports),
+        )
+
+    async def _carry(self, deliveries: Sequence[Delivery], subscription: Subscription, at: int) -> Report:
         received = [self._receive(delivery) for delivery in deliveries]
         fresh = await self._recognise(received)
         states = await self._load(fresh)
@@ -128,6 +146,17 @@ class Life:
         await self._store.commit(unit)
         await subscription.acknowledge(deliveries)
         return Report(len(fresh) - set_aside, len(received) - len(fresh), set_aside)
+
+    async def _quarantine(self, delivery: Delivery, error: Exception, subscription: Subscription, at: int) -> Report:
+        """Keep a message that cannot be carried through, whole, for whoever mends us."""
+        message = self._receive(delivery)
+        cause = f"{self._decider.domain} could not carry it through: {type(error).__name__}: {error}"
+        unit = Unit(at)
+        self._settle(unit, message, Reject("bug", "it", cause), {})
+        subscription.enlist([delivery], unit)
+        await self._store.commit(unit)
+        await subscription.acknowledge([delivery])
+        return Report(set_aside=1)
 
     def _receive(self, delivery: Delivery) -> Received:
         try:

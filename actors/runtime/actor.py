@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
+
+from loguru import logger
 
 from actors.runtime.clock import Clock
 from actors.runtime.entropy import Entropy
@@ -31,7 +32,7 @@ class Context:
         self.stop_asked = asyncio.Event()
         self.is_ready = asyncio.Event()
         self.last_beat_ns = clock.boot_ns()
-        self.notice: Callable[[str], None] = lambda text: None
+        self._noticed = ""
 
     @property
     def stopping(self) -> bool:
@@ -46,6 +47,12 @@ class Context:
     def beat(self) -> None:
         """Say that the actor is alive; the watchdog restarts one that has not said so for too long."""
         self.last_beat_ns = self.clock.boot_ns()
+
+    def notice(self, text: str) -> None:
+        """Tell the log why work waits; the same text again is not told again."""
+        if text != self._noticed:
+            self._noticed = text
+            logger.warning("{}: {}", self.name, text)
 
     async def pause(self, event: asyncio.Event, seconds: float) -> bool:
         """Wait for the event, a stop, or the time; whether the event is set. Beats at least every second."""

@@ -134,19 +134,25 @@ class Store:
         only when all of the log is folded back, and for a moment only.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: the database refused.
+            StoreUnavailable: the database refused, on a full disk for example.
         """
         wal = self.path.with_name(FILE + "-wal")
         size = wal.stat().st_size if wal.exists() else 0
         if size > WAL_BYTES_MAX:
-            async with lease(self._engines[1]) as connection:
-                answer = await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
-                _, frames, folded = tuple(answer.one())
-                if frames == folded:
-                    await connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CUT_MS}")
-                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-                    await connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+            try:
+                await self._fold_back()
+            except DBAPIError as error:
+                raise StoreUnavailable(f"the write-ahead log cannot be folded back: {error.orig}") from error
         return size
+
+    async def _fold_back(self) -> None:
+        async with lease(self._engines[1]) as connection:
+            answer = await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+            _, frames, folded = tuple(answer.one())
+            if frames == folded:
+                await connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CUT_MS}")
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                await connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
 
 
 def _lock(path: Path) -> int:
