@@ -64,6 +64,7 @@ class BrokerLink:
             try:
                 async with self._broker.connected():
                     await self._broker.declare(self._topology)
+                    await self._broker.probe()
                     context.ready()
                     await context.until_stopped()
             except BrokerError as problem:

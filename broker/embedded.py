@@ -122,6 +122,9 @@ class EmbeddedBroker:
             self._state(queue.name).single_active = queue.single_active
             self._bind(queue)
 
+    async def probe(self) -> None:
+        """Nothing to prove: failures are kept in the store."""
+
     def _bind(self, queue: Queue) -> None:
         for exchange, pattern in queue.bindings:
             if (binding := (exchange, pattern, queue.name)) not in self._bindings:

@@ -154,6 +154,14 @@ class Broker(Protocol):
         """
         ...
 
+    async def probe(self) -> None:
+        """Prove, with a message of our own, that what fails ends where failures are kept.
+
+        Raises:
+            BrokerError: it does not; starting would mean losing some.
+        """
+        ...
+
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Store all messages durably in every queue they are routed to; return when that is confirmed.
 

@@ -9,7 +9,8 @@ settles it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 from sqlalchemy import or_, select
@@ -24,6 +25,8 @@ from policies.restarts import Backoff
 ITEM_HEADER = "tidegate-item"
 """Number of the outbox row, for the receiver of the message to delete."""
 BATCH_ROWS = 1_000
+_ON_ITS_WAY_SECONDS = 1.0
+"""How long a broker that is there may take to answer what was sent, before it is given up."""
 _NS = 1_000_000_000
 _headers = msgspec.json.Decoder(dict[str, str])
 _item = s.queue_item.c
@@ -53,6 +56,12 @@ class Relay:
         self._position = 0
         self._epoch = 0
         self._more = asyncio.Event()
+        self._round = asyncio.Lock()
+        """Held from the sending of rows to the record of their confirms."""
+        self._sending: asyncio.Future[None] | None = None
+        self._remembered = asyncio.Event()
+        """Not set while `forget` is at work: what comes after a lost message must not be published before it."""
+        self._remembered.set()
         self.problem: BrokerError | None = None
         """Why nothing is published at the moment, or None."""
         self.published = 0
@@ -67,17 +76,24 @@ class Relay:
         try:
             self._position = 0
             rows: Sequence[QueueRecord] = ()
+            epoch = self._epoch
             while True:
                 beat()
+                await self._remembered.wait()
+                if epoch != self._epoch:
+                    epoch, rows = self._epoch, ()
                 if not rows:
                     self._more.clear()
                     rows = await self._read()
                 if not rows:
                     await self._more.wait()
                     continue
-                epoch = self._epoch
-                await self._publish(rows)
-                rows = await self._mark(rows, epoch)
+                async with self._round:
+                    if epoch == self._epoch:
+                        await self._publish(rows, epoch)
+                        rows = await self._mark(rows, epoch)
+                    else:
+                        rows = ()
         finally:
             self._store.unwatch(self._follow)
 
@@ -91,16 +107,20 @@ class Relay:
         )
         return [QueueRecord(*row) for row in await self._store.reads.rows(query)]
 
-    async def _publish(self, rows: Sequence[QueueRecord]) -> None:
-        """Until all is confirmed. What is repeated after a failure carries the same ids.
+    async def _publish(self, rows: Sequence[QueueRecord], epoch: int) -> None:
+        """Until all is confirmed, or `forget` was called. What is repeated after a failure carries the same ids.
 
         After a failure in smaller parts: a full queue that takes a few would otherwise take the same few for ever.
         """
         messages = [_outgoing(row) for row in rows]
         attempt, size = 0, len(messages)
-        while messages:
+        while messages and epoch == self._epoch:
+            self._sending = asyncio.ensure_future(self._broker.publish(messages[:size]))
             try:
-                await self._broker.publish(messages[:size])
+                await asyncio.wait({self._sending})
+                if self._sending.cancelled():
+                    return  # by `forget`
+                self._sending.result()
             except BrokerError as error:
                 self.problem = error
                 attempt += 1
@@ -111,6 +131,8 @@ class Relay:
                 self.published += min(size, len(messages))
                 messages = messages[size:]
                 attempt, size = 0, size * 2
+            finally:
+                self._sending.cancel()
 
     async def _mark(self, rows: Sequence[QueueRecord], epoch: int) -> Sequence[QueueRecord]:
         """Record the confirms, and read on meanwhile."""
@@ -125,12 +147,26 @@ class Relay:
         _, following = await asyncio.gather(self._store.commit(unit), self._read())
         return following if epoch == self._epoch else ()
 
-    async def forget(self, queues: Sequence[str]) -> None:
-        """These queues are empty for a reason other than us: publish again what was published to them.
+    @asynccontextmanager
+    async def forget(self, queues: Sequence[str]) -> AsyncIterator[None]:
+        """These queues are gone with what was in them: publish it again, once they are made again in the block.
 
-        When this returns, that is durable. Handled messages are not touched: their rows are gone.
+        When the block begins, that is durable, and nothing is on its way until it ends: a message sent in between
+        would arrive before those that were lost. Handled messages are not touched: their rows are gone.
         """
         self._epoch += 1
+        self._remembered.clear()
+        try:
+            if self._sending is not None and not self._sending.done():
+                await asyncio.wait({self._sending}, timeout=_ON_ITS_WAY_SECONDS)
+                self._sending.cancel()
+            async with self._round:
+                await self._forget(queues)
+            yield
+        finally:
+            self._remembered.set()
+
+    async def _forget(self, queues: Sequence[str]) -> None:
         query = select(_item.seq).where(_item.queue.in_(queues), _item.exchange == "", _item.published_at > 0)
         lost = [row[0] for row in await self._store.reads.rows(query)]
         for start in range(0, len(lost), BATCH_ROWS):
@@ -141,7 +177,8 @@ class Relay:
     async def republish(self) -> None:
         """Publish again everything that nobody has handled yet, in order."""
         names = await self._store.reads.rows(select(_item.queue).where(_item.exchange == "").distinct())
-        await self.forget([row[0] for row in names])
+        async with self.forget([row[0] for row in names]):
+            pass
 
 
 def _outgoing(row: QueueRecord) -> Outgoing:

@@ -35,8 +35,10 @@ _PEEK_SECONDS = 1.0
 _NS = 1_000_000_000
 
 
-async def _nothing_to_forget(_queues: Sequence[str]) -> None:
+@asynccontextmanager
+async def _nothing_to_forget(_queues: Sequence[str]) -> AsyncIterator[None]:
     """Nobody remembers what was published."""
+    yield
 
 
 class RabbitMQBroker:
@@ -74,7 +76,7 @@ class RabbitMQBroker:
         """Why there is no connection now, in a sentence; None when there is one."""
         self.reconnects = 0
         self.before_create: BeforeCreate = _nothing_to_forget
-        """Awaited with the names of queues that are missing, before they are created."""
+        """Entered with the names of queues that are missing; they are created in its block."""
 
     # connection ----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ Source: rabbitmq.com/docs/quorum-queues, "Activating at-least-once dead-letterin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from broker.port import Queue, Topology, TopologyConflict
@@ -21,7 +22,7 @@ DEAD = "tidegate.dead"
 UNROUTABLE = "tidegate.unroutable"
 """Exchange (fanout) and queue of what was published to an exchange and matched no queue."""
 
-BeforeCreate = Callable[[Sequence[str]], Awaitable[None]]
+BeforeCreate = Callable[[Sequence[str]], AbstractAsyncContextManager[None]]
 
 
 def queue_arguments(queue: Queue, settings: RabbitMQSettings) -> dict[str, Any]:
@@ -60,34 +61,40 @@ async def missing_queues(link: Link, names: Sequence[str]) -> list[str]:
 async def declare(link: Link, topology: Topology, settings: RabbitMQSettings, before_create: BeforeCreate) -> list[str]:
     """Create what is missing, verify the rest; returns the queues that were missing.
 
-    `before_create` is awaited with them before they exist: whoever remembers what was published to them can forget
-    it first, so a crash in between republishes instead of losing.
+    What is missing is made inside `before_create(names)`: whoever remembers what was published to them forgets it
+    first, so a crash in between republishes instead of losing, and publishes nothing to them meanwhile.
 
     Raises:
         TopologyConflict: something exists with other arguments; with the broker's own words on the difference.
         BrokerLost, BrokerRefused: see `translated`.
     """
     missing = await missing_queues(link, [queue.name for queue in topology.queues])
-    if missing:
-        await before_create(missing)
     try:
-        async with link.brief_channel() as channel:
-            exchanges, queues = shape(topology, settings)
-            for exchange, kind, arguments in exchanges:
-                await channel.exchange(exchange, kind, arguments)
-            for name, arguments in queues:
-                await channel.queue(name, arguments)
-            await channel.bind(UNROUTABLE, UNROUTABLE, "")
-            for queue in topology.queues:
-                await channel.bind(queue.name, DEAD, queue.name)
-                for exchange, pattern in queue.bindings:
-                    await channel.bind(queue.name, exchange, pattern) if exchange else None
+        if missing:
+            async with before_create(missing):
+                await _make(link, topology, settings)
+        else:
+            await _make(link, topology, settings)
     except Different as difference:
         raise TopologyConflict(
             f"{difference}. Nothing was changed. Either give us another virtual host, or drain and delete what is "
             "there (`rabbitmqctl delete_queue NAME`), then start again."
         ) from None
     return missing
+
+
+async def _make(link: Link, topology: Topology, settings: RabbitMQSettings) -> None:
+    async with link.brief_channel() as channel:
+        exchanges, queues = shape(topology, settings)
+        for exchange, kind, arguments in exchanges:
+            await channel.exchange(exchange, kind, arguments)
+        for name, arguments in queues:
+            await channel.queue(name, arguments)
+        await channel.bind(UNROUTABLE, UNROUTABLE, "")
+        for queue in topology.queues:
+            await channel.bind(queue.name, DEAD, queue.name)
+            for exchange, pattern in queue.bindings:
+                await channel.bind(queue.name, exchange, pattern) if exchange else None
 
 
 def shape(

@@ -204,35 +204,47 @@ async def test_pausing_one_queue_leaves_the_others_alone_also_while_a_receive_wa
         assert ids(await take(subscription, 1)) == ["held"]
 
 
+async def _serve(subscription: Subscription, limit: int, count: int) -> list[str]:
+    """The queues of the next `count` messages, in the order in which they were served."""
+    served: list[str] = []
+    while len(served) < count:
+        batch = await subscription.receive(limit)
+        served += [delivery.queue for delivery in batch]
+        await subscription.acknowledge(batch)
+    return served
+
+
+async def _all_flow(subscription: Subscription, limit: int, queues: list[str]) -> None:
+    """Serve until something of every queue has come: a broker elsewhere starts its consumers one by one."""
+    missing = set(queues)
+    while missing:
+        missing -= set(await _serve(subscription, limit, 1))
+
+
 @pytest.mark.parametrize("limit", [1, 2, 16])
 async def test_the_most_urgent_queue_goes_first_and_none_starves(world: World, limit: int) -> None:
     queues = ["urgent", "standard", "bulk"]
     await with_queues(world.broker, *queues)
-    for queue in queues:
-        await world.broker.publish(outgoing(queue, *(f"{queue} {n}" for n in range(200))))
-    served: list[str] = []
+    for queue, count in zip(queues, (4_000, 400, 400), strict=True):
+        await world.broker.publish(outgoing(queue, *(f"{queue} {n}" for n in range(count))))
     async with world.broker.subscribe(queues, prefetch=limit) as subscription:
-        while len(served) < 192:
-            batch = await subscription.receive(limit)
-            served += [delivery.queue for delivery in batch]
-            await subscription.acknowledge(batch)
-    assert served.count("urgent") >= 150
-    assert served.count("standard") >= 6
-    assert served.count("bulk") >= 6
+        await _all_flow(subscription, limit, queues)
+        served = await _serve(subscription, limit, 3_200)
+    assert served.count("urgent") >= (2_400 if world.broker.features.enlists else 1_200)
+    assert served.count("standard") >= 50  # half of its share: what is on its way from a broker cannot be served
+    assert served.count("bulk") >= 50
 
 
 async def test_the_urgent_queue_keeps_at_least_half_among_very_many(world: World) -> None:
     queues = ["urgent", *(f"bulk {n}" for n in range(30))]
     await with_queues(world.broker, *queues)
-    for queue in queues:
-        await world.broker.publish(outgoing(queue, *(f"{queue} {n}" for n in range(100))))
-    served: list[str] = []
+    for queue, count in zip(queues, (6_000, *[200] * 30), strict=True):
+        await world.broker.publish(outgoing(queue, *(f"{queue} {n}" for n in range(count))))
     async with world.broker.subscribe(queues, prefetch=8) as subscription:
-        while len(served) < 160:
-            batch = await subscription.receive(8)
-            served += [delivery.queue for delivery in batch]
-            await subscription.acknowledge(batch)
-    assert served.count("urgent") >= 80
+        await _all_flow(subscription, 8, queues)
+        served = await _serve(subscription, 8, 3_200)
+    # what is still on its way from a broker elsewhere cannot be served, so the half is exact only for one in here
+    assert served.count("urgent") >= (1_600 if world.broker.features.enlists else 800)
     assert set(served) == set(queues)
 
 

@@ -15,7 +15,7 @@ from tests.support.checkers import audit_true, bounded, healed, money_findings, 
 from tests.support.world import Sampler, World, adjustment, quiet_world, until, world
 
 pytestmark = pytest.mark.slow
-FLOOD = 50_000 if "TIDEGATE_FAULT_ROUNDS" in os.environ else 8_000
+FLOOD = 50_000 if "TIDEGATE_FAULT_ROUNDS" in os.environ else 5_000
 
 
 def restarts(house: World, actor: str) -> list[float]:
@@ -86,13 +86,10 @@ def _sent(house: World, pending: list[dict[str, object]]) -> list[dict[str, obje
     ("kind", "words"),
     [
         ("return", "returned although nobody asked it to stop"),
-        ("hang", "gave no sign of life"),
         ("deaf", "it ignores cancellation"),
     ],
 )
-def test_an_actor_that_returns_hangs_or_ignores_its_cancellation_is_replaced(
-    kind: str, words: str, tmp_path: Path
-) -> None:
+def test_an_actor_that_returns_or_ignores_its_cancellation_is_replaced(kind: str, words: str, tmp_path: Path) -> None:
     with world(tmp_path, **{SWITCH: f"{kind}:erp-poster:1"}) as house:
         house.send([adjustment(f"case-{n}", f"acc-{n}") for n in range(40)])
         until(lambda: house.actor("erp-poster").get("starts") == 2, "it is replaced", 30)

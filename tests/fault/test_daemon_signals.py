@@ -33,7 +33,7 @@ def a_backlog(house: World, count: int) -> None:
 
 def test_sigterm_under_load_starts_nothing_more_finishes_what_is_in_flight_and_exits_0(tmp_path: Path) -> None:
     with world(tmp_path, latency_ms="300..500") as house:
-        a_backlog(house, 120)
+        a_backlog(house, 60)
         house.daemon.send(signal.SIGTERM)
         until(lambda: "draining for at most" in house.log(), "the signal is heard")
         at_the_signal = len(house.calls())
@@ -43,7 +43,7 @@ def test_sigterm_under_load_starts_nothing_more_finishes_what_is_in_flight_and_e
         assert code == 0
         assert len(house.calls()) <= at_the_signal + 5, "at most what had left already"
         assert report["calls_abandoned"] == []
-        assert report["calls_waiting"] == 120 - posted
+        assert report["calls_waiting"] == 60 - posted
         house.daemon.start()
         until(house.settled, "everything is posted", 60)
         findings = [
@@ -70,7 +70,7 @@ def test_a_second_signal_stops_at_once_and_names_what_it_cut_off(second: signal.
     with world(
         tmp_path, latency_ms="1500..1700", TIDEGATE_ERP__TIMEOUT_SECONDS="10", TIDEGATE_ERP__LOST_SECONDS="2"
     ) as house:
-        house.send([adjustment(f"case-{n}", f"acc-{n}") for n in range(20)])
+        house.send([adjustment(f"case-{n}", f"acc-{n}") for n in range(10)])
         until(lambda: len(house.calls()) >= 5, "calls are in flight")
         house.daemon.send(signal.SIGTERM)
         until(lambda: "draining for at most" in house.log(), "the first signal is heard")
@@ -126,6 +126,7 @@ def test_limits_that_were_reloaded_outlive_the_poster_that_took_them(tmp_path: P
         house.daemon.send(signal.SIGHUP)
         until(lambda: limits_in_force(house) == ["3/1s", "concurrent"], "the new limits are taken")
         until(lambda: house.actor("erp-poster").get("starts") == 2, "the poster is replaced", 30)
+        assert "gave no sign of life" in house.actor("erp-poster")["last_crash"]
         assert limits_in_force(house) == ["3/1s", "concurrent"]
 
 

@@ -165,6 +165,7 @@ class Proxy:
         trap = self._due(event)
         if trap is not None and not trap.after:
             pair.end(trap.how)
+            trap.sprung.set()
         if pair.frozen:
             await asyncio.get_running_loop().create_future()
         if not target.is_closing():

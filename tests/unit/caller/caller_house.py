@@ -28,7 +28,7 @@ from actors.runtime.entropy import SeededEntropy
 from broker.embedded import EmbeddedBroker
 from broker.store.reads import Reads
 from broker.store.rows import Call, CallRow
-from broker.store.store import Store
+from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from broker.topology import build
 from contracts.catalogue import REGISTRY
@@ -84,6 +84,7 @@ class WatchedStore(Store):
 
     clock: VirtualClock | None = None
     commit_seconds = 0.0
+    failing = False
 
     async def __aenter__(self) -> WatchedStore:
         await super().__aenter__()
@@ -95,6 +96,8 @@ class WatchedStore(Store):
     async def commit(self, unit: Unit) -> Committed:
         if self.clock is not None and self.commit_seconds:
             await self.clock.sleep(self.commit_seconds)
+        if self.failing:
+            raise StoreUnavailable("the disk is full, says the test")
         with self.traffic:
             return await super().commit(unit)
 

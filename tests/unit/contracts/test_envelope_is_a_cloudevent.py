@@ -25,9 +25,7 @@ def refused(call: Any, *arguments: Any) -> ContractError:
 
 
 def test_a_round_trip_keeps_every_attribute_and_the_raw_data() -> None:
-    raw = event(
-        time="2026-03-01T10:00:00Z", tenant="acme", lane="bulk", sequence="7", vendorflag=True, vendornumber=3
-    )
+    raw = event(time="2026-03-01T10:00:00Z", tenant="acme", lane="bulk", sequence="7", vendorflag=True, vendornumber=3)
     env = decode_envelope(raw)
     assert decode_envelope(encode_envelope(env)) == env
     assert json.loads(encode_envelope(env)) == json.loads(raw)
@@ -70,9 +68,7 @@ def test_bad_attributes_are_refused(attributes: dict[str, Any], code: str, path:
 
 
 def test_data_in_base64_is_told_to_come_as_json() -> None:
-    raw = json.dumps(
-        {"specversion": "1.0", "id": "a", "source": "b", "type": "c", "data_base64": "AA=="}
-    ).encode()
+    raw = json.dumps({"specversion": "1.0", "id": "a", "source": "b", "type": "c", "data_base64": "AA=="}).encode()
     assert refused(decode_envelope, raw).code == "media.type"
 
 
@@ -81,9 +77,7 @@ def test_an_attribute_cannot_pose_as_the_extensions() -> None:
     assert decode_envelope(event(extensions="x")).extensions == {"extensions": "x"}
 
 
-@pytest.mark.parametrize(
-    "media", ["application/json", "application/json; charset=UTF-8", "application/problem+json"]
-)
+@pytest.mark.parametrize("media", ["application/json", "application/json; charset=UTF-8", "application/problem+json"])
 def test_json_media_types_are_taken(media: str) -> None:
     assert decode_envelope(event(datacontenttype=media)).datacontenttype == media
 

@@ -75,11 +75,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
             call(raw + b"\xff")
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["ce-id", "ce-type", "Ce-Source", "ce-x", "ce-", "content-type"]), st.text()
-    )
-)
+@given(st.dictionaries(st.sampled_from(["ce-id", "ce-type", "Ce-Source", "ce-x", "ce-", "content-type"]), st.text()))
 def test_any_headers_are_read_or_refused(headers: dict[str, str]) -> None:
     try:
         env = from_binary({"ce-id": "a", "ce-type": "b", **headers}, b"{}")

@@ -85,9 +85,7 @@ def test_faults_below_the_top_level_are_found_exactly(data: dict[str, Any], code
 
 
 def test_an_older_version_is_lifted_to_the_newest() -> None:
-    assert BOTH.decode_data(decode_envelope(invoice(lines=[LINE, LINE]))) == InvoiceV2(
-        invoice_id="I-1", count=2
-    )
+    assert BOTH.decode_data(decode_envelope(invoice(lines=[LINE, LINE]))) == InvoiceV2(invoice_id="I-1", count=2)
 
 
 def test_without_a_schema_the_first_open_version_is_meant() -> None:
@@ -146,8 +144,8 @@ def test_every_contract_has_an_owner_and_a_summary() -> None:
 def test_every_moment_and_positive_amount_stands_where_it_is_checked() -> None:
     """Range checks are made on top-level fields; a contract that nests one must extend the registry first."""
     for one in REGISTRY:
-        for name, schema in msgspec.json.schema_components(
-            [one.struct], schema_hook=lambda kind: {"type": "object"}
-        )[1].items():
+        for name, schema in msgspec.json.schema_components([one.struct], schema_hook=lambda kind: {"type": "object"})[
+            1
+        ].items():
             if name != one.struct.__name__:
                 assert "date-time" not in json.dumps(schema)

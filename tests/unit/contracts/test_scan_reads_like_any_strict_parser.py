@@ -112,9 +112,7 @@ def test_keys_may_repeat_in_different_objects() -> None:
     assert scan(b'[{"a":1},{"a":2,"b":{"a":3}}]') == [{"a": 1}, {"a": 2, "b": {"a": 3}}]
 
 
-@pytest.mark.parametrize(
-    "body", [b'"' + b'\\"' * 130_000, b'{"' * 130_000, b'"\\' * 130_000, b'"a":' * 60_000]
-)
+@pytest.mark.parametrize("body", [b'"' + b'\\"' * 130_000, b'{"' * 130_000, b'"\\' * 130_000, b'"a":' * 60_000])
 def test_hostile_quotes_are_refused(body: bytes) -> None:
     assert outcome(scan, body, Caps()) is not None
 

@@ -17,9 +17,7 @@ class Answer:
         head, _, self.body = raw.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         self.status = int(lines[0].split(" ")[1])
-        self.headers = {
-            name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])
-        }
+        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
 
     @property
     def json(self) -> Any:
@@ -54,9 +52,7 @@ class Client:
         return Answer(self.post_raw(key, **changes))
 
     def post_raw(self, key: str = "intent-1", **changes: object) -> bytes:
-        return self.raw(
-            "POST", "/adjustments", json.dumps(request(key, **changes)).encode(), idempotency_key=key
-        )
+        return self.raw("POST", "/adjustments", json.dumps(request(key, **changes)).encode(), idempotency_key=key)
 
     def find(self, reference: str) -> Any:
         return self.call("GET", f"/adjustments?reference={reference}").json["items"]

@@ -28,9 +28,7 @@ def test_a_reset_is_abrupt_and_executes_nothing(erp: Client, key: str) -> None:
     assert ends(erp.erp)[-2]["verdict"] == "failed"
 
 
-@pytest.mark.parametrize(
-    "retry_after", ["7", "0", "-5", "1000000000", "soon", "Sat, 31 Jan 2026 12:00:00 GMT", ""]
-)
+@pytest.mark.parametrize("retry_after", ["7", "0", "-5", "1000000000", "soon", "Sat, 31 Jan 2026 12:00:00 GMT", ""])
 def test_a_throttle_says_any_retry_after(erp: Client, key: str, retry_after: str) -> None:
     erp.erp.set_faults({"kind": "throttle_429", "retry_after": retry_after})
     answer = erp.post(key)

@@ -18,6 +18,7 @@ from broker.store.store import Store
 from broker.store.unit import Unit
 from tests.support.audits import verified
 from tests.support.rows import call, step
+from tests.support.stores import running_store
 
 REFS = st.sampled_from(["A-1", "A-2", "A-3"])
 OPEN = {"waiting", "in_flight", "unknown"}
@@ -180,5 +181,18 @@ class CallsMachine(RuleBasedStateMachine):
         shutil.rmtree(self.place)
 
 
-CallsMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+CallsMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 TestCallsKeepTheirOrder = pytest.mark.filterwarnings("error::RuntimeWarning")(CallsMachine.TestCase)
+
+
+@pytest.mark.anyio
+async def test_closing_a_call_in_the_middle_of_the_line_leaves_the_one_in_flight_alone(tmp_path: Path) -> None:
+    async with running_store(tmp_path) as store:
+        await store.commit(Unit(1, calls=[call("head"), call("middle"), call("tail")]))
+        [head], [middle] = await store.reads.calls_by_key("head"), await store.reads.calls_by_key("middle")
+        await store.commit(Unit(2, call_changes=[step(head, "in_flight")]))
+        await store.commit(Unit(3, call_changes=[step(middle, "refused")]))
+        assert await store.reads.calls_ready("erp", "standard", 10, 9) == []
+        [head] = await store.reads.calls_by_key("head")
+        await store.commit(Unit(4, call_changes=[step(head, "done")]))
+        assert [found.intent_id for found in await store.reads.calls_ready("erp", "standard", 10, 9)] == ["tail"]

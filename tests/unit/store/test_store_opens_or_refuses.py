@@ -173,7 +173,7 @@ def killed_after(directory: Path, statements: int) -> bool:
 
 async def test_a_migration_killed_anywhere_is_finished_by_the_next_start(tmp_path: Path) -> None:
     deaths = 0
-    for statements in (1, 2, 4, 7, 12, 20, 30, 33, 34, 35, 36, 37, 38):
+    for statements in (1, 3, 12, 25, 33, 34, 35):
         place = tmp_path / str(statements)
         place.mkdir()
         deaths += killed_after(place, statements)
@@ -181,7 +181,7 @@ async def test_a_migration_killed_anywhere_is_finished_by_the_next_start(tmp_pat
             assert await store.reads.queue_depths() == {}
         assert tables(place / FILE) >= set(metadata.tables)
         assert not list(place.glob("*.new*"))
-    assert deaths >= 8
+    assert deaths >= 4
 
 
 async def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
