@@ -28,6 +28,7 @@ from broker.effects import (
     SaveState,
     StartTimer,
 )
+from broker.order import in_order
 from broker.port import Broker, BrokerError, Delivery, Outgoing, Subscription
 from broker.store.fold import Conflict
 from broker.store.rows import CallRow, ExceptionRow, Handled, MilestoneRow, StateRow, TimerRow
@@ -133,8 +134,11 @@ class Life:
         )
 
     async def _carry(self, deliveries: Sequence[Delivery], subscription: Subscription, at: int) -> Report:
-        received = [self._receive(delivery) for delivery in deliveries]
-        fresh = await self._recognise(received)
+        fresh = await self._recognise([self._receive(delivery) for delivery in deliveries])
+        known = len(deliveries) - len(fresh)
+        waiting: list[Delivery] = []
+        if not self._broker.features.server_side_order:
+            fresh, waiting = await self._arrange(fresh)
         states = await self._load(fresh)
         unit = Unit(at)
         set_aside = 0
@@ -142,10 +146,21 @@ class Life:
             outcome = self._decide(message, states, at)
             set_aside += isinstance(outcome, Reject)
             self._settle(unit, message, outcome, states)
-        subscription.enlist(deliveries, unit)
+        settled = [delivery for delivery in deliveries if delivery not in waiting] if waiting else deliveries
+        subscription.enlist([*settled, *(m.delivery for m in fresh if m.delivery.generation < 0)], unit)
         await self._store.commit(unit)
-        await subscription.acknowledge(deliveries)
-        return Report(len(fresh) - set_aside, len(received) - len(fresh), set_aside)
+        await subscription.acknowledge(settled)
+        if waiting:
+            await subscription.give_back(waiting)
+        return Report(len(fresh) - set_aside, known, set_aside)
+
+    async def _arrange(self, fresh: Sequence[Received]) -> tuple[list[Received], list[Delivery]]:
+        """Put messages into the order of their keys; what should have come first is taken from the store."""
+        readable = [(m.delivery, m.envelope.partitionkey or "") for m in fresh if m.envelope is not None]
+        ordered, waiting = await in_order(self._store.reads, readable)
+        known = {m.delivery.message_id: m for m in fresh}
+        arranged = [known.get(delivery.message_id) or self._receive(delivery) for delivery in ordered]
+        return [*arranged, *(m for m in fresh if m.envelope is None)], waiting
 
     async def _quarantine(self, delivery: Delivery, error: Exception, subscription: Subscription, at: int) -> Report:
         """Keep a message that cannot be carried through, whole, for whoever mends us."""

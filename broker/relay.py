@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from sqlalchemy import or_, select
 
+from broker.order import ITEM_HEADER
 from broker.port import Broker, BrokerError, Outgoing
 from broker.store import schema as s
 from broker.store.reads import QueueRecord
@@ -22,8 +23,6 @@ from broker.store.store import Store
 from broker.store.unit import Committed, Unit
 from policies.restarts import Backoff
 
-ITEM_HEADER = "tidegate-item"
-"""Number of the outbox row, for the receiver of the message to delete."""
 BATCH_ROWS = 1_000
 _ON_ITS_WAY_SECONDS = 1.0
 """How long a broker that is there may take to answer what was sent, before it is given up."""

@@ -13,6 +13,7 @@ from struct import unpack_from
 
 import msgspec
 
+from broker.order import ITEM_HEADER
 from broker.port import BrokerError, Delivery
 from broker.rabbitmq import wire
 from broker.rabbitmq.link import Channel, Link
@@ -194,7 +195,7 @@ class Inlet:
         headers = self._headers
         message_id = headers.pop(wire.ID_HEADER, None) or self._message_id
         if not direct:
-            headers.pop(wire.ITEM_HEADER, None)  # only what we sent to the queue ourselves names a row of our store
+            headers.pop(ITEM_HEADER, None)  # only what we sent to the queue ourselves names a row of our store
         self._unsettled[tag] = None
         self.ready.append(Delivery(self.queue, tag, message_id, body, headers, again, self.generation))
         self.wake()

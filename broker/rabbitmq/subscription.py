@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from broker.order import ITEM_HEADER
 from broker.port import BrokerLost, Delivery
-from broker.rabbitmq import wire
 from broker.rabbitmq.inlet import Inlet
 from broker.store.unit import Unit
 from policies.shares import Shares
@@ -66,7 +66,7 @@ class RabbitMQSubscription:
         """
         handled = {mark.dedupe for mark in unit.handled}
         for delivery in deliveries:
-            item = delivery.headers.get(wire.ITEM_HEADER, "")
+            item = delivery.headers.get(ITEM_HEADER, "")
             if item.isdecimal() and delivery.message_id in handled:
                 unit.settled.append(int(item))
 

@@ -17,7 +17,6 @@ BLOCKED, UNBLOCKED, CLOSE = 0x0A003C, 0x0A003D, 0x0A0032
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 ID_HEADER = "tidegate-id"
-ITEM_HEADER = "tidegate-item"
 CONTENT_TYPE_HEADER = "content-type"
 CLOUDEVENT = "application/cloudevents+json"
 HEADER_BYTES_MAX = 8 * 1024

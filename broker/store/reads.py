@@ -180,6 +180,25 @@ class Reads:
         query = select(item).where(item.c.queue == queue, item.c.seq > after).order_by(item.c.seq).limit(limit)
         return [QueueRecord(*row) for row in await self.rows(query)]
 
+    async def earlier_items(
+        self, queue: str, partition_keys: Collection[str], before: int, limit: int
+    ) -> list[QueueRecord]:
+        """Items of these keys with a lower number whose messages nobody has handled, in order of number."""
+        item, message = s.queue_item.c, s.message.c
+        query = (
+            select(s.queue_item)
+            .join(s.message, message.dedupe == item.message_id)
+            .where(
+                literal_column("message.handled_at IS NULL"),
+                message.queue == queue,
+                message.partition_key.in_(partition_keys),
+                item.seq < before,
+            )
+            .order_by(item.seq)
+            .limit(limit)
+        )
+        return [QueueRecord(*row) for row in await self.rows(query)]
+
     async def queue_depths(self) -> dict[str, int]:
         """Stored items by queue."""
         query = select(s.queue_item.c.queue, func.count()).group_by(s.queue_item.c.queue)

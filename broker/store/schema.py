@@ -50,6 +50,14 @@ message = Table(
 )
 Index("message_key", message.c.key)
 Index("message_id", message.c.id)
+_unhandled = text("handled_at IS NULL")
+Index(
+    "message_unhandled",
+    message.c.queue,
+    message.c.partition_key,
+    sqlite_where=_unhandled,
+    postgresql_where=_unhandled,
+)
 Index(
     "message_idempotency",
     message.c.idempotency,
@@ -69,6 +77,7 @@ queue_item = Table(
     Column("body", LargeBinary, nullable=False),
     Column("published_at", BigInteger),
 )
+Index("queue_item_message", queue_item.c.message_id)
 Index("queue_item_queue", queue_item.c.queue, queue_item.c.seq)
 
 state = Table(

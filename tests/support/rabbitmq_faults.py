@@ -218,12 +218,7 @@ FAULTS = (
     Fault(
         "F29", "queue at its maximum length", queue_full, "a part of a window that is refused is slow to get through"
     ),
-    Fault(
-        "F30",
-        "25 graceful restarts",
-        restarted_25_times,
-        "a quorum queue puts what is returned behind what was returned before: order per account can turn around",
-    ),
+    Fault("F30", "25 graceful restarts", restarted_25_times),
     Fault("F31", "dead-letter target missing, then there again", dead_letter_target_missing),
     Fault("F32", "password changed", password_changed),
     Fault("F32", "rights removed", rights_removed),
