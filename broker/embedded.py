@@ -80,7 +80,14 @@ class _QueueState:
 class EmbeddedBroker:
     """The broker port over the store's SQLite file. One process; as durable as its disk."""
 
-    features = Features(name="embedded", enlists=True, survives_kill=True, many_processes=False, server_side_order=True)
+    features = Features(
+        name="embedded",
+        enlists=True,
+        survives_kill=True,
+        many_processes=False,
+        server_side_order=True,
+        settles_durably=True,
+    )
 
     def __init__(self, store: Store) -> None:
         self._store = store

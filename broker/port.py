@@ -111,6 +111,9 @@ class Features(msgspec.Struct, frozen=True):
     many_processes: bool
     server_side_order: bool
     """Returned messages keep their place in the queue."""
+    settles_durably: bool
+    """What was acknowledged never comes again, also when we are killed the moment after. (AMQP does not confirm an
+    acknowledgement: one that was on its way is lost with us, and the inbox recognises what comes again.)"""
 
 
 class Subscription(Protocol):

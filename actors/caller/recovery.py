@@ -43,7 +43,7 @@ async def take_over(store: Store, adapter: Adapter, limits: Iterable[Limit], dom
         unknown.append(call)
     windows = [limit.window_ns for limit in limits if isinstance(limit, RateLimit)]
     reach_us = int(max(_HISTORY_SECONDS, max(windows, default=0) / 1e9, adapter.lost_seconds) * 2e6)
-    spends = await store.reads.spends(adapter.system, now - reach_us)
+    spends = await store.reads.spends(adapter.system, now - reach_us, clock.boot, now_ns - reach_us * 1_000)
     lost_us = int(adapter.lost_seconds * 1e6)
     unit.spend_ends = [
         SpendEnd(spend.seq, now_ns + lost_us * 1_000, now + lost_us) for spend in spends if not spend.arrived_by_ns

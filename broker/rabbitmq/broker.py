@@ -50,7 +50,12 @@ class RabbitMQBroker:
     """
 
     features = Features(
-        name="rabbitmq", enlists=False, survives_kill=True, many_processes=True, server_side_order=False
+        name="rabbitmq",
+        enlists=False,
+        survives_kill=True,
+        many_processes=True,
+        server_side_order=False,
+        settles_durably=False,
     )
 
     def __init__(

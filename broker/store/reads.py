@@ -8,7 +8,7 @@ from typing import Any
 
 import aiosqlite
 import msgspec
-from sqlalchemy import Select, func, literal_column, or_, select
+from sqlalchemy import Select, and_, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
@@ -268,9 +268,16 @@ class Reads:
         rows = await self.rows(query)
         return _call(rows[0]) if rows else None
 
-    async def spends(self, system: str, since_at: int) -> list[Spend]:
-        """Calls that a system experienced since a moment, or that never ended for us."""
-        query = select(s.spend).where(s.spend.c.system == system, s.spend.c.started_at >= since_at)
+    async def spends(self, system: str, since_at: int, boot: str = "", since_ns: int = 0) -> list[Spend]:
+        """Calls that a system experienced since a moment, or that never ended for us.
+
+        The moment is given by the wall clock, and by the clock of a boot, which a jump of the wall clock does not move.
+        """
+        c = s.spend.c
+        recent = or_(
+            c.started_at >= since_at, and_(c.boot == boot, c.started_ns >= since_ns), c.arrived_by_ns.is_(None)
+        )
+        query = select(s.spend).where(c.system == system, recent)
         return [Spend(*row) for row in await self.rows(query.order_by(s.spend.c.seq))]
 
     async def last_spend(self) -> int:

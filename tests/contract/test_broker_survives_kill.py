@@ -52,6 +52,7 @@ async def test_nothing_acknowledged_comes_back_after_a_kill(engine: EngineCase, 
             await with_queues(world.broker, "q")
             left = ids(await drain(world.broker, "q", (await figures(world.broker, "q")).ready))
     everything = {f"m{n}" for n in range(400)}
-    assert acknowledged.isdisjoint(left)
+    if engine.features.settles_durably:
+        assert acknowledged.isdisjoint(left)
     assert acknowledged | set(left) <= everything
     assert len(everything - acknowledged - set(left)) <= 8, "only the last, unsaid acknowledgements may be missing"

@@ -52,8 +52,21 @@ async def test_spends_without_an_end_are_found_again(store: Store) -> None:
     await store.commit(Unit(1, spends=rows, spend_ends=[SpendEnd(1, 15, 1500)]))
     found = await store.reads.spends("erp", 1000)
     assert [(spend.seq, spend.arrived_by_ns) for spend in found] == [(1, 15), (2, None), (3, None)]
+    assert [spend.seq for spend in await store.reads.spends("erp", 9_000)] == [2, 3]
+    ends = [SpendEnd(2, 25, 2500), SpendEnd(3, 35, 3500)]
+    await store.commit(Unit(2, spend_ends=ends))
     assert [spend.seq for spend in await store.reads.spends("erp", 2500)] == [3]
     assert await store.reads.last_spend() == 3
+
+
+async def test_a_jump_of_the_wall_clock_forgets_no_spend_of_this_boot(store: Store) -> None:
+    rows = [
+        SpendRow(n, "erp", "post", f"i{n}", boot, n * 10, n * 1000) for n, boot in ((1, "old"), (2, "now"), (3, "now"))
+    ]
+    await store.commit(Unit(1, spends=rows, spend_ends=[SpendEnd(n, n * 10 + 5, n * 1000 + 500) for n in (1, 2, 3)]))
+    tomorrow = 86_400_000_000
+    assert [spend.seq for spend in await store.reads.spends("erp", tomorrow, "now", 25)] == [3]
+    assert [spend.seq for spend in await store.reads.spends("erp", tomorrow, "now", 0)] == [2, 3]
 
 
 async def test_inbox_marks_milestones_and_exceptions_are_found_by_their_keys(store: Store) -> None:
