@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from broker.embedded import EmbeddedBroker
 from broker.store import store as store_module
@@ -227,7 +226,7 @@ async def test_checkpoints_on_a_full_disk_do_no_harm(small_disk: Path, monkeypat
     async with running_store(small_disk) as store:
         confirmed = await send_until_refused(store, "a")
         fill_up(small_disk)
-        with pytest.raises(OperationalError, match="full"):
+        with pytest.raises(StoreUnavailable, match="full"):
             await store.checkpoint()
         make_room(small_disk)
         await commit_when_possible(store, Unit(1, calls=[call("small", "small")]))
