@@ -45,7 +45,6 @@ def run(directory: Path) -> str:
         reference("discard", directory / "discard") as bare,
         reference("each", directory / "each") as each,
         DaemonProcess(directory / "accept", _PAUSED) as daemon,
-        DaemonProcess(directory / "busy", _PAUSED) as busy,
         Client(daemon.url, directory / "accept" / "operator.token") as client,
     ):
         client.operate("pause", target="all", reason="only acceptance is measured", who="bench")

@@ -40,7 +40,7 @@ def _one(directory: Path, name: str, limits: tuple[str, ...], seconds: float) ->
             time.sleep(seconds)
         log = read_log(erp.log_path)
         certificate = certify(erp.log_path, limits=[parse_limit(text) for text in limits])
-    arrivals = sorted(log.timeline.arrived_ns)
+    arrivals = sorted(log.arrived_ns)
     window_ns = int((rate.seconds or 1) * 1e9)
     whole = int((arrivals[-1] - arrivals[0]) // window_ns)
     used = sum(at < arrivals[0] + whole * window_ns for at in arrivals)
