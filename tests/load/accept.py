@@ -15,6 +15,7 @@ from ops.process import DaemonProcess
 from tests.load.run import ROUNDS, Row, load, middle, reference, show
 
 OURS = "tidegate"
+BUSY = "tidegate, deciding too"
 SINGLE = 6_000
 BATCHED = 60_000
 CONNECTIONS = 64
@@ -48,12 +49,7 @@ def run(directory: Path) -> str:
         Client(daemon.url, directory / "accept" / "operator.token") as client,
     ):
         client.operate("pause", target="all", reason="only acceptance is measured", who="bench")
-        servers = {
-            "discard the body": bare,
-            "commit each event": each,
-            OURS: daemon.url,
-            f"{OURS}, deciding too": busy.url,
-        }
+        servers = {"discard the body": bare, "commit each event": each, OURS: daemon.url}
         for number in range(ROUNDS):
             (directory / f"rows{number}").mkdir()
             rows_per_second.append(group_rows_per_second(directory / f"rows{number}"))
@@ -62,6 +58,10 @@ def run(directory: Path) -> str:
                     found = load(url, f"{batch}x{number}", count, batch, CONNECTIONS if batch == 1 else 8)
                     rates.setdefault((name, batch), []).append(found["events_per_second"])
                     latency[name, batch] = found["p99_ms"]
+    with DaemonProcess(directory / "busy", _PAUSED) as busy:
+        for batch, count in ((1, SINGLE), (100, BATCHED // 6)):
+            found = load(busy.url, f"busy{batch}", count, batch, CONNECTIONS if batch == 1 else 8)
+            rates[BUSY, batch], latency[BUSY, batch] = [found["events_per_second"]], found["p99_ms"]
     return _table(rates, latency, middle(rows_per_second))
 
 
@@ -69,7 +69,7 @@ def _table(rates: dict[tuple[str, int], list[float]], latency: dict[tuple[str, i
     rows: list[Row] = []
     for batch, what in ((1, f"single, {CONNECTIONS} clients"), (100, "batch of 100, 8 clients")):
         each = middle(rates["commit each event", batch])
-        for name in ("discard the body", "commit each event", OURS, f"{OURS}, deciding too"):
+        for name in ("discard the body", "commit each event", OURS, BUSY):
             rate = middle(rates[name, batch])
             rows.append((f"{what}: {name}", f"{rate:,.0f}", f"{rate / each:.2f}", f"{latency[name, batch]:.1f}"))
     rows.append(("disk: rows in commits of 100", f"{disk:,.0f}", "", ""))
