@@ -77,6 +77,8 @@ async def serve(
     async with Store(settings.directory) as store:
         builder = Builder(settings, store, clock, entropy, operator_token(settings.directory))
         house = builder.house
+        if not house.broker.features.server_side_order:
+            await store.prepare_order()
         await house.controls.load()
         root = Supervisor(tree(with_faults(builder.makers(sock))), clock, entropy, _reporter(house))
         house.root = root

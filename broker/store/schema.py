@@ -50,14 +50,6 @@ message = Table(
 )
 Index("message_key", message.c.key)
 Index("message_id", message.c.id)
-_unhandled = text("handled_at IS NULL")
-Index(
-    "message_unhandled",
-    message.c.queue,
-    message.c.partition_key,
-    sqlite_where=_unhandled,
-    postgresql_where=_unhandled,
-)
 Index(
     "message_idempotency",
     message.c.idempotency,
@@ -77,7 +69,6 @@ queue_item = Table(
     Column("body", LargeBinary, nullable=False),
     Column("published_at", BigInteger),
 )
-Index("queue_item_message", queue_item.c.message_id)
 Index("queue_item_queue", queue_item.c.queue, queue_item.c.seq)
 
 state = Table(
@@ -212,3 +203,9 @@ audit = Table(
 )
 
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+
+ORDER_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS message_unhandled ON message (queue, partition_key) WHERE handled_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS queue_item_message ON queue_item (message_id)",
+)
+"""Made when a broker is used that does not keep order (see `broker/order.py`); for the embedded one they only cost."""

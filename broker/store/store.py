@@ -82,6 +82,21 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
+    async def prepare_order(self) -> None:
+        """Make what finding earlier messages of a key needs to be quick. Call it before the writer runs.
+
+        Raises:
+            StoreRefused: the store cannot be written.
+        """
+        try:
+            async with self._engines[0].begin() as connection:
+                for statement in s.ORDER_INDEXES:
+                    await connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            raise StoreRefused(
+                f"{self.path} cannot be written ({error.orig}). Free space, then start again."
+            ) from error
+
     async def _reserve(self, engine: AsyncEngine) -> int:
         """A range of queue item numbers that no earlier process has given.
 

@@ -145,14 +145,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("idempotency IS NOT NULL"),
     )
     op.create_index("message_key", "message", ["key"], unique=False)
-    op.create_index(
-        "message_unhandled",
-        "message",
-        ["queue", "partition_key"],
-        unique=False,
-        sqlite_where=sa.text("handled_at IS NULL"),
-        postgresql_where=sa.text("handled_at IS NULL"),
-    )
     op.create_table(
         "meta",
         sa.Column("name", sa.String(), nullable=False),
@@ -183,7 +175,6 @@ def upgrade() -> None:
         sa.Column("published_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
     )
-    op.create_index("queue_item_message", "queue_item", ["message_id"], unique=False)
     op.create_index("queue_item_queue", "queue_item", ["queue", "seq"], unique=False)
     op.create_table(
         "spend",
@@ -226,17 +217,10 @@ def downgrade() -> None:
     op.drop_index("spend_system", table_name="spend")
     op.drop_table("spend")
     op.drop_index("queue_item_queue", table_name="queue_item")
-    op.drop_index("queue_item_message", table_name="queue_item")
     op.drop_table("queue_item")
     op.drop_index("milestone_key", table_name="milestone")
     op.drop_table("milestone")
     op.drop_table("meta")
-    op.drop_index(
-        "message_unhandled",
-        table_name="message",
-        sqlite_where=sa.text("handled_at IS NULL"),
-        postgresql_where=sa.text("handled_at IS NULL"),
-    )
     op.drop_index("message_key", table_name="message")
     op.drop_index(
         "message_idempotency",
