@@ -40,7 +40,7 @@ bench: $(RUN_READY) ## measure speed and memory beside references of the same ru
 bench-rabbitmq: $(RUN_READY) $(BENCH_READY) ## the RabbitMQ engine beside raw aio-pika, FastStream, Celery, Dramatiq and taskiq
 	@$(PY) -m tests.load.bench rabbitmq $(ARGS)
 
-fault-rabbitmq: $(DEV_READY) ## every broker fault against RabbitMQ 3.10 and 4.0, one line each
+fault-rabbitmq: $(DEV_READY) ## the catalogue of broker faults against the installed RabbitMQ, one line each
 	@$(PY) -m tests.fault.rabbitmq_campaign $(ARGS)
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
