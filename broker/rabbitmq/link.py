@@ -45,6 +45,10 @@ class BrokerRefused(BrokerError):
     retry = False
 
 
+class NoAnswer(BrokerLost):
+    """The broker is connected and has not answered in time."""
+
+
 class Missing(BrokerError):
     """The named thing does not exist in the broker."""
 
@@ -60,7 +64,7 @@ async def translated(what: str, settings: RabbitMQSettings) -> AsyncIterator[Non
     """Bound and translate library calls; `what` starts the sentence of the error.
 
     Raises:
-        BrokerLost: connection or channel ended, or no answer in time. The outcome is unknown.
+        BrokerLost: connection or channel ended; NoAnswer: no answer in time. The outcome is unknown.
         BrokerRefused: not allowed.
         Missing, Different: the thing named in the call.
     """
@@ -68,7 +72,7 @@ async def translated(what: str, settings: RabbitMQSettings) -> AsyncIterator[Non
         async with asyncio.timeout(settings.call_seconds):
             yield
     except TimeoutError:
-        raise BrokerLost(
+        raise NoAnswer(
             f"{what}: no answer from {settings.place} within {settings.call_seconds:g} s; the outcome is unknown"
         ) from None
     except asyncio.CancelledError:

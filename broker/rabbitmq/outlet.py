@@ -11,7 +11,7 @@ from struct import unpack_from
 
 from broker.port import MESSAGE_BYTES_MAX, BrokerError, BrokerLost, MessageTooLarge, Outgoing, Unroutable
 from broker.rabbitmq import wire
-from broker.rabbitmq.link import Channel, Link
+from broker.rabbitmq.link import Channel, Link, NoAnswer
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -65,7 +65,20 @@ class Outlet:
         return len(self._pending)
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """See `Broker.publish`. Cancelled, what was written may be stored all the same."""
+        """See `Broker.publish`. Cancelled, what was written may be stored all the same.
+
+        A broker that does not answer in time may never answer (RabbitMQ loses confirms of a queue that is deleted
+        under them), and what is not answered takes up the window: such a channel is given up, for another one to be
+        opened. Under an alarm the broker answers later, so there it is kept.
+        """
+        try:
+            await self._publish(messages)
+        except NoAnswer as silence:
+            if self._link.blocked is None:
+                self.fail(f"{silence}")
+            raise
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
         batch = _Batch()
         async with self._turn:
             batch.open = len(messages)
@@ -179,6 +192,11 @@ class Outlet:
             batch.close(1)
         if tags:
             self._room.set()
+
+    async def close(self) -> None:
+        """Close the channel: when this ends, the broker has taken everything that it will ever take of it."""
+        self.fail("closed by us")
+        await self._channel.close()
 
     def fail(self, reason: str) -> None:
         """The channel has ended: nobody will be answered any more. Idempotent."""

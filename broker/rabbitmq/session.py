@@ -47,7 +47,8 @@ class Session:
         return self.out.lost or self.into.lost
 
     async def renew_outlet(self, stamp: str) -> None:
-        """Open another publishing channel after the broker has closed one (a missing exchange does that)."""
+        """Open another publishing channel after one was lost: closed by the broker, or given up by us."""
+        await self.outlet.close()
         self.outlet = await Outlet.open(self.out, stamp)
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """The broker's faults under load: nothing accepted is lost, each message is handled once and in order, and it heals.
 
-Three of the catalogue, each of another kind; `make fault-rabbitmq` runs all of it.
+Four of the catalogue, each of another kind; `make fault-rabbitmq` runs all of it.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from ops.rabbitmq_node import shared_node
 from tests.support.rabbitmq_faults import FAULTS, Fault, under
 
 pytestmark = pytest.mark.anyio
-HERE = ("broker SIGKILL", "password changed", "broker back empty")
+HERE = ("broker SIGKILL", "queues deleted under their consumers", "password changed", "broker back empty")
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.title in HERE], ids=lambda fault: fault.number)

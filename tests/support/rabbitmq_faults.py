@@ -213,12 +213,7 @@ FAULTS = (
     Fault("F22", "channel closed by the acknowledgement time-out", too_long_unacknowledged),
     Fault("F23", "memory alarm", memory_alarm),
     Fault("F24", "disk alarm", disk_alarm),
-    Fault(
-        "F26",
-        "queues deleted under their consumers",
-        queues_deleted,
-        "one run in three left accepted messages unhandled within its time; the cause is not found yet",
-    ),
+    Fault("F26", "queues deleted under their consumers", queues_deleted),
     Fault("F26", "exchanges deleted", exchanges_deleted),
     Fault(
         "F29", "queue at its maximum length", queue_full, "a part of a window that is refused is slow to get through"
