@@ -8,22 +8,24 @@ import sys
 from pathlib import Path
 
 from ops.rabbitmq_node import RabbitNode, shared_node
-from tests.load.rabbitmq_peers.run import PEERS, TITLES, WHAT, PeerFailed, measure
+from tests.load.rabbitmq_peers.run import PEERS, TITLES, WHAT, PeerFailed, measure, measure_urgent
 from tests.load.run import ROOT, ROUNDS, Row, middle, show
 
 COUNTS = {"publish": 60_000, "consume": 60_000, "store": 40_000, "both": 40_000, "urgent": 100_000}
 SPREAD = (1, 64, 256)
-_TIMEOUT_SECONDS = 300.0
+WAITING = (10_000, 1_000_000)
+_TIMEOUT_SECONDS = 600.0
 Rates = dict[tuple[str, str], list[float]]
 
 
-def ours(node: RabbitNode, what: str, count: int, queues: int = 1) -> dict[str, float]:
-    """One measurement of our engine in a virtual host of its own.
+def ours(node: RabbitNode, what: str, count: int, queues: int = 1, vhost: str = "") -> dict[str, float]:
+    """One measurement of our engine, in a virtual host of its own unless one is named.
 
     Raises:
         RuntimeError: it failed.
     """
-    command = [sys.executable, "-m", "tests.load.rabbitmq_ours", what, node.url(node.vhost()), str(count), str(queues)]
+    url = node.url(vhost or node.vhost())
+    command = [sys.executable, "-m", "tests.load.rabbitmq_ours", what, url, str(count), str(queues)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)
     if done.returncode:
         raise RuntimeError(f"our engine failed at {what}: {done.stderr[-1000:]}")
@@ -34,7 +36,7 @@ def ours(node: RabbitNode, what: str, count: int, queues: int = 1) -> dict[str, 
 def run(directory: Path) -> str:
     """All tables as Markdown."""
     node = shared_node()
-    return "\n".join((_rivals(node), _urgent(node), _size(node)))
+    return "\n".join((_rivals(node), _urgent(node), _size(node), _waiting(node)))
 
 
 def _rivals(node: RabbitNode) -> str:
@@ -69,11 +71,49 @@ def _peer(node: RabbitNode, title: str, what: str) -> float:
 
 
 def _urgent(node: RabbitNode) -> str:
-    found = ours(node, "urgent", COUNTS["urgent"])
-    ratio = found["behind_ms"] / found["alone_ms"]
-    rows: list[Row] = [(f"{found['alone_ms']:.1f}", f"{found['behind_ms']:.1f}", f"{ratio:.2f}")]
-    title = f"An urgent message, publish to handler, p99 ms, alone and behind {COUNTS['urgent']:,} bulk ones"
-    return show(title, ["alone", "behind", "ratio"], rows)
+    behind = COUNTS["urgent"]
+    found = ours(node, "urgent", behind)
+    rows: list[Row] = [_urgent_row("tidegate", found["alone_ms"], found["behind_ms"])]
+    for peer in PEERS:
+        try:
+            rows.append(
+                _urgent_row(peer.title, measure_urgent(node, peer, 0), measure_urgent(node, peer, behind)),
+            )
+        except PeerFailed as failed:
+            sys.stderr.write(f"{failed}\n")
+            rows.append((peer.title, "failed", "", ""))
+    title = (
+        f"An urgent message, publish to handler, p99 ms, alone and behind {behind:,} routine ones "
+        "(the peers with a priority queue, each by its own option)"
+    )
+    return show(title, ["", "alone", "behind", "ratio"], rows)
+
+
+def _urgent_row(name: str, alone_ms: float, behind_ms: float) -> Row:
+    return (name, f"{alone_ms:.1f}", f"{behind_ms:.1f}", f"{behind_ms / alone_ms:.2f}")
+
+
+def _waiting(node: RabbitNode) -> str:
+    """Publishing to and consuming from a queue in which many messages stay waiting all the while."""
+    rows: list[Row] = []
+    base: dict[str, float] = {}
+    for waiting in WAITING:
+        vhost = node.vhost()
+        ours(node, "publish", waiting, vhost=vhost)
+        found = [ours(node, "beside", COUNTS["both"], vhost=vhost) for _ in range(ROUNDS)]
+        rate, rss = middle([one["rate"] for one in found]), middle([one["rss_mb"] for one in found])
+        base.setdefault("rate", rate)
+        base.setdefault("rss", rss)
+        rows.append(
+            (
+                f"{waiting:,} waiting",
+                f"{rate:,.0f}",
+                f"{rate / base['rate']:.2f}",
+                f"{rss:.0f}",
+                f"{rss - base['rss']:+.0f}",
+            )
+        )
+    return show("Many messages waiting", ["", "publish + consume/s", "of few", "RSS MB", "more"], rows)
 
 
 def _size(node: RabbitNode) -> str:

@@ -1,13 +1,14 @@
 """Our RabbitMQ engine doing what the peers do; each measurement in a process of its own.
 
 `python -m tests.load.rabbitmq_ours WHAT URL COUNT [QUEUES]` prints one JSON line. WHAT: publish, consume, store, both,
-urgent.
+beside, urgent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -84,6 +85,16 @@ async def both(url: str, count: int, queues: int) -> dict[str, float]:
         return {"rate": count / (time.perf_counter() - begun)}
 
 
+async def beside(url: str, count: int, queues: int) -> dict[str, float]:
+    """`both`, on a queue that is not empty before and as long after; the resident memory of this process with it."""
+    rate = (await both(url, count, queues))["rate"]
+    return {"rate": rate, "rss_mb": _resident_bytes() / 1e6}
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 async def _drain(broker: RabbitMQBroker, names: Sequence[str], count: int, inbox: Store | None) -> float:
     left = count
     async with broker.subscribe(names, prefetch=BATCH) as subscription:
@@ -132,7 +143,7 @@ async def _probe(broker: RabbitMQBroker, names: Sequence[str], high: str) -> flo
     return sorted(times)[int(_URGENT_PROBES * 0.99)] * 1e3
 
 
-WHAT = {"publish": publish, "consume": consume, "store": store, "both": both, "urgent": urgent}
+WHAT = {"publish": publish, "consume": consume, "store": store, "both": both, "beside": beside, "urgent": urgent}
 
 
 def main(what: str, url: str, count: str, queues: str = "1") -> None:

@@ -11,7 +11,19 @@ import threading
 from celery import Celery
 from celery.apps.worker import Worker
 
-from tests.load.rabbitmq_peers.peer import TEXT, WINDOW, Meter, ThreadStore, fill, from_threads, main
+from tests.load.rabbitmq_peers.peer import (
+    HIGH,
+    LOW,
+    TEXT,
+    URGENT_WINDOW,
+    WINDOW,
+    Meter,
+    Probe,
+    ThreadStore,
+    fill,
+    from_threads,
+    main,
+)
 
 QUEUE = "celery"
 THREADS = 8
@@ -35,6 +47,32 @@ def _app(url: str) -> Celery:
         worker_redirect_stdouts=False,
     )
     return app
+
+
+def urgent(url: str, count: int) -> float:
+    """See `peer.Peer`."""
+    app = _app(url)
+    app.conf.update(
+        task_default_queue_type="classic",
+        task_queue_max_priority=10,
+        task_default_priority=LOW,
+        worker_detect_quorum_queues=False,
+        worker_prefetch_multiplier=URGENT_WINDOW,
+    )
+    done = threading.Event()
+    probe = Probe(done.set)
+
+    @app.task(name="handle")
+    def handle(text: str) -> None:
+        probe.mark(text)
+
+    handle.apply_async((TEXT,), priority=LOW)
+    fill(url, QUEUE, count)
+    worker = Worker(app=app, pool="solo", concurrency=1, without_gossip=True, without_mingle=True, quiet=True)
+    threading.Thread(target=worker.start, daemon=True).start()
+    probe.send_blocking(lambda text: handle.apply_async((text,), priority=HIGH))
+    done.wait()
+    return probe.p99_ms
 
 
 def publish(url: str, count: int) -> float:
@@ -77,4 +115,4 @@ def consume(url: str, count: int, store: bool) -> float:
 
 
 if __name__ == "__main__":
-    main("Celery", publish, consume)
+    main("Celery", publish, consume, urgent)

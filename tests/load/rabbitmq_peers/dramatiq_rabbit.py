@@ -9,7 +9,20 @@ import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import Retries
 
-from tests.load.rabbitmq_peers.peer import QUORUM, TEXT, WINDOW, Meter, ThreadStore, fill, from_threads, main
+from tests.load.rabbitmq_peers.peer import (
+    HIGH,
+    LOW,
+    QUORUM,
+    TEXT,
+    URGENT_WINDOW,
+    WINDOW,
+    Meter,
+    Probe,
+    ThreadStore,
+    fill,
+    from_threads,
+    main,
+)
 
 QUEUE = "dramatiq"
 THREADS = 8
@@ -20,6 +33,27 @@ class QuorumBroker(RabbitmqBroker):
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         return {**super()._build_queue_arguments(queue_name), **QUORUM}
+
+
+def urgent(url: str, count: int) -> float:
+    """See `peer.Peer`."""
+    broker = RabbitmqBroker(url=url, confirm_delivery=True, middleware=[Retries()], max_priority=10)
+    dramatiq.set_broker(broker)
+    done = threading.Event()
+    probe = Probe(done.set)
+
+    @dramatiq.actor(queue_name=QUEUE)
+    def handle(text: str) -> None:
+        probe.mark(text)
+
+    handle.send_with_options(args=(TEXT,), broker_priority=LOW)
+    fill(url, QUEUE, count)
+    worker = dramatiq.Worker(broker, worker_threads=THREADS)
+    worker.queue_prefetch = URGENT_WINDOW
+    worker.start()
+    probe.send_blocking(lambda text: handle.send_with_options(args=(text,), broker_priority=HIGH))
+    done.wait()
+    return probe.p99_ms
 
 
 def _broker(url: str) -> QuorumBroker:
@@ -73,4 +107,4 @@ def consume(url: str, count: int, store: bool) -> float:
 
 
 if __name__ == "__main__":
-    main("Dramatiq", publish, consume)
+    main("Dramatiq", publish, consume, urgent)

@@ -9,13 +9,29 @@ import uvloop
 from faststream import AckPolicy
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 
-from tests.load.rabbitmq_peers.peer import BODY, WINDOW, AsyncStore, Meter, fill, in_flight, main
+from tests.load.rabbitmq_peers.peer import (
+    BODY,
+    HIGH,
+    LOW,
+    PRIORITY,
+    URGENT_WINDOW,
+    WINDOW,
+    AsyncStore,
+    Meter,
+    Probe,
+    fill,
+    in_flight,
+    main,
+)
 
 QUEUE = RabbitQueue("faststream", queue_type=QueueType.QUORUM, durable=True)
 
 
-def _broker(url: str) -> RabbitBroker:
-    channel = Channel(prefetch_count=WINDOW)
+URGENT_QUEUE = RabbitQueue("faststream", queue_type=QueueType.CLASSIC, durable=True, arguments=dict(PRIORITY))
+
+
+def _broker(url: str, window: int = WINDOW) -> RabbitBroker:
+    channel = Channel(prefetch_count=window)
     return RabbitBroker(url, logger=None, apply_types=False, default_channel=channel)
 
 
@@ -61,6 +77,35 @@ async def _both(url: str, count: int) -> float:
     return count / (meter.last_s - begin_s)
 
 
+async def _urgent(url: str, count: int) -> float:
+    done = asyncio.Event()
+    probe = Probe(done.set)
+    broker = _broker(url, URGENT_WINDOW)
+
+    @broker.subscriber(URGENT_QUEUE, ack_policy=AckPolicy.REJECT_ON_ERROR)
+    async def handle(body: bytes) -> None:
+        probe.mark(body.decode())
+
+    async with broker:
+        await broker.start()
+        await probe.send(lambda text: broker.publish(text.encode(), URGENT_QUEUE, persist=True, priority=HIGH))
+        await done.wait()
+    return probe.p99_ms
+
+
+async def _one_routine(url: str) -> None:
+    async with _broker(url) as broker:
+        await broker.declare_queue(URGENT_QUEUE)
+        await broker.publish(BODY, URGENT_QUEUE, persist=True, priority=LOW)
+
+
+def urgent(url: str, count: int) -> float:
+    """See `peer.Peer`."""
+    uvloop.run(_one_routine(url))
+    fill(url, URGENT_QUEUE.name, count)
+    return uvloop.run(_urgent(url, count))
+
+
 def publish(url: str, count: int) -> float:
     """See `peer.Peer`."""
     return uvloop.run(_publish(url, count))
@@ -79,4 +124,4 @@ def both(url: str, count: int) -> float:
 
 
 if __name__ == "__main__":
-    main("FastStream", publish, consume, both)
+    main("FastStream", publish, consume, urgent, both)

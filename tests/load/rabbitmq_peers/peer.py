@@ -28,6 +28,13 @@ TEXT = BODY.decode()
 WINDOW = 256
 """Publishes in flight, and deliveries fetched ahead: the best of the sizes measured for aio-pika."""
 QUORUM = {"x-queue-type": "quorum"}
+LOW, HIGH = 1, 9
+PRIORITY = {"x-max-priority": 10}
+"""Their own way to put urgent work first: a priority queue, which is a classic one (3.x has no other)."""
+URGENT_WINDOW = 32
+"""Deliveries fetched ahead when urgency counts: what has been fetched is not overtaken any more."""
+PROBES = 200
+_APART_S = 0.005
 _DDL = "CREATE TABLE message (id INTEGER PRIMARY KEY, body BLOB)"
 _INSERT = "INSERT INTO message (body) VALUES (?)"
 _PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
@@ -42,6 +49,10 @@ class Peer(Protocol):
 
     def consume(self, url: str, count: int, store: bool) -> float:
         """Handle `count` messages and acknowledge each; with `store`, after a commit to SQLite of its own."""
+        ...
+
+    def urgent(self, url: str, count: int) -> float:
+        """From publish to handler of an urgent message behind `count` routine ones, p99 in milliseconds."""
         ...
 
 
@@ -78,6 +89,50 @@ class Meter:
 
 def _file() -> Path:
     return Path(tempfile.mkdtemp(prefix="tidegate-peer-")) / "peer.db"
+
+
+class Probe:
+    """Times urgent messages from publish to handler, in between all the others."""
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self._done = done
+        self._times_s: list[float] = []
+        self._running = threading.Event()
+
+    @staticmethod
+    def text() -> str:
+        """An urgent message of 1 KB that carries the time of its making."""
+        return f"{time.perf_counter()!r}|".ljust(len(TEXT), "y")
+
+    def mark(self, text: str) -> None:
+        """A message was handled; the routine ones are not timed."""
+        if text.startswith("x"):
+            return
+        self._times_s.append(time.perf_counter() - float(text.partition("|")[0]))
+        self._running.set()
+        if len(self._times_s) > PROBES:
+            self._done()
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile, in milliseconds, without the first, which only shows that the worker runs."""
+        return sorted(self._times_s[1:])[int(PROBES * 0.99)] * 1e3
+
+    async def send(self, publish: Callable[[str], Coroutine[Any, Any, Any]]) -> None:
+        """Publish one, and once it was handled the others, one every 5 ms."""
+        await publish(self.text())
+        await asyncio.to_thread(self._running.wait)
+        for _ in range(PROBES):
+            await publish(self.text())
+            await asyncio.sleep(_APART_S)
+
+    def send_blocking(self, publish: Callable[[str], Any]) -> None:
+        """The same from a thread."""
+        publish(self.text())
+        self._running.wait()
+        for _ in range(PROBES):
+            publish(self.text())
+            time.sleep(_APART_S)
 
 
 class AsyncStore:
@@ -181,6 +236,7 @@ def fill(url: str, queue: str, count: int) -> None:
                 message_id=sample.message_id,
                 type=sample.type,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                priority=sample.priority,
             )
             await in_flight(count, lambda: channel.default_exchange.publish(message, queue))
             await sample.reject(requeue=False)
@@ -192,11 +248,12 @@ def main(
     name: str,
     publish: Callable[[str, int], float],
     consume: Callable[[str, int, bool], float],
+    urgent: Callable[[str, int], float],
     both: Both | None = None,
 ) -> None:
     """Measure what the command line says, print one JSON line, and end at once: some workers have no other end."""
     options = argparse.ArgumentParser(prog=name)
-    options.add_argument("what", choices=["publish", "consume", "store", *(["both"] if both else [])])
+    options.add_argument("what", choices=["publish", "consume", "store", "urgent", *(["both"] if both else [])])
     options.add_argument("url")
     options.add_argument("count", type=int)
     given = options.parse_args()
@@ -204,6 +261,8 @@ def main(
         rate = publish(given.url, given.count)
     elif given.what == "both" and both is not None:
         rate = both(given.url, given.count)
+    elif given.what == "urgent":
+        rate = urgent(given.url, given.count)
     else:
         rate = consume(given.url, given.count, given.what == "store")
     told = {"peer": name, "what": given.what, "count": given.count, "rate": round(rate, 1)}

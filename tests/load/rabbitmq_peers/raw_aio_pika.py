@@ -9,13 +9,27 @@ import aio_pika
 import uvloop
 from aio_pika.abc import AbstractIncomingMessage
 
-from tests.load.rabbitmq_peers.peer import BODY, QUORUM, WINDOW, AsyncStore, Meter, fill, in_flight, main
+from tests.load.rabbitmq_peers.peer import (
+    BODY,
+    HIGH,
+    LOW,
+    PRIORITY,
+    QUORUM,
+    URGENT_WINDOW,
+    WINDOW,
+    AsyncStore,
+    Meter,
+    Probe,
+    fill,
+    in_flight,
+    main,
+)
 
 QUEUE = "raw-aio-pika"
 
 
-def _message() -> aio_pika.Message:
-    return aio_pika.Message(BODY, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+def _message(body: bytes = BODY, priority: int | None = None) -> aio_pika.Message:
+    return aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT, priority=priority)
 
 
 async def _publish(url: str, count: int) -> float:
@@ -66,6 +80,39 @@ async def _both(url: str, count: int) -> float:
     return count / (meter.last_s - begin_s)
 
 
+async def _urgent(url: str, count: int) -> float:
+    done = asyncio.Event()
+    probe = Probe(done.set)
+
+    async def handle(message: AbstractIncomingMessage) -> None:
+        probe.mark(message.body.decode())
+        await message.ack()
+
+    async with await aio_pika.connect_robust(url) as publishing, await aio_pika.connect_robust(url) as consuming:
+        exchange = (await publishing.channel()).default_exchange
+        channel = await consuming.channel()
+        await channel.set_qos(prefetch_count=URGENT_WINDOW)
+        queue = await channel.get_queue(QUEUE)
+        await queue.consume(handle)
+        await probe.send(lambda text: exchange.publish(_message(text.encode(), HIGH), QUEUE))
+        await done.wait()
+    return probe.p99_ms
+
+
+async def _one_routine(url: str) -> None:
+    async with await aio_pika.connect_robust(url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue(QUEUE, durable=True, arguments=dict(PRIORITY))
+        await channel.default_exchange.publish(_message(BODY, LOW), QUEUE)
+
+
+def urgent(url: str, count: int) -> float:
+    """See `peer.Peer`."""
+    uvloop.run(_one_routine(url))
+    fill(url, QUEUE, count)
+    return uvloop.run(_urgent(url, count))
+
+
 def publish(url: str, count: int) -> float:
     """See `peer.Peer`."""
     return uvloop.run(_publish(url, count))
@@ -84,4 +131,4 @@ def both(url: str, count: int) -> float:
 
 
 if __name__ == "__main__":
-    main("aio-pika", publish, consume, both)
+    main("aio-pika", publish, consume, urgent, both)

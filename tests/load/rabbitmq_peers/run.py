@@ -56,7 +56,19 @@ def measure(node: RabbitNode, peer: Entry, what: str, share: float = 1.0) -> flo
     Raises:
         PeerFailed: it failed, or took longer than `TIMEOUT_SECONDS`.
     """
-    count = max(int(peer.counts[WHAT.index(what)] * share), 300)
+    return _run(node, peer, what, max(int(peer.counts[WHAT.index(what)] * share), 300))
+
+
+def measure_urgent(node: RabbitNode, peer: Entry, behind: int) -> float:
+    """p99 in milliseconds, publish to handler, of an urgent message behind so many routine ones.
+
+    Raises:
+        PeerFailed: it failed, or took longer than `TIMEOUT_SECONDS`.
+    """
+    return _run(node, peer, "urgent", behind)
+
+
+def _run(node: RabbitNode, peer: Entry, what: str, count: int) -> float:
     url = node.url(node.vhost())
     command = [str(PYTHON), "-m", f"tests.load.rabbitmq_peers.{peer.module}", what, url, str(count)]
     try:
