@@ -135,7 +135,7 @@ class Line:
 class Flow(Party):
     """The lines of one workload of a tenant in a lane."""
 
-    __slots__ = ("_heads", "lines", "live", "workload")
+    __slots__ = ("_heads", "_shows", "lines", "live", "workload")
 
     def __init__(self, workload: str, share: Share = EQUAL) -> None:
         super().__init__(share)
@@ -143,7 +143,8 @@ class Flow(Party):
         self.lines: dict[Place, Line] = {}
         self.live = 0
         """How many of its lines have something that may go."""
-        self._heads: list[tuple[int, int, Place, Line]] = []
+        self._heads: list[tuple[int, int, int, Line]] = []
+        self._shows = 0
 
     def first(self) -> Line | None:
         """The line whose head is the earliest."""
@@ -162,7 +163,8 @@ class Flow(Party):
         self.live += (head is not None) - (line.shown is not None)
         line.shown = head
         if head is not None:
-            heappush(self._heads, (*head, line.place, line))
+            self._shows += 1  # the same head may be shown twice, and lines have no order
+            heappush(self._heads, (*head, self._shows, line))
 
 
 class Tenant(Party):
