@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from policies.lanes import LANES
 from policies.order import NEVER, Block, Item, Order, Place, Share
 from tests.unit.policies.order_model import Model
 
