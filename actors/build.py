@@ -124,7 +124,8 @@ class Builder:
         token = Path(erp.token_file).read_text().strip() if erp.token_file else None
         adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token)
         floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
-        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors)
+        shares = settings.flow.tenant_shares(), settings.flow.workload_shares()
+        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, *shares)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
         poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
         house.poster = house.desk.poster = poster

@@ -59,17 +59,22 @@ class Order:
         self._picker = LanePicker(floors_percent)
         self._tenant_shares: dict[str, Share] = {}
         self._workload_shares: dict[str, Share] = {}
+        self._blocks: set[Block] = set()
+        self.forget()
+        self.set_tenants(tenants or {})
+        self.set_workloads(workloads or {})
+
+    def forget(self) -> None:
+        """Nothing waits and nothing is owed; shares, floors and blocks stay."""
         self._lanes: dict[str, FairShares[Tenant]] = {lane: FairShares() for lane in LANES}
         self._tenants: dict[str, dict[str, Tenant]] = {lane: {} for lane in LANES}
-        self._blocks: set[Block] = set()
         self._keys = Keys()
-        self._flying: dict[int, Item] = {}
         self._charged: dict[int, int] = {}
         self._in_flight: Counter[str] = Counter()
         self._waiting = 0
         self._idle: deque[Place] = deque()
-        self.set_tenants(tenants or {})
-        self.set_workloads(workloads or {})
+        self.lines_live = 0
+        """Lines with a call that may go."""
 
     # what waits ----------------------------------------------------------------------------------------------
 
@@ -239,6 +244,12 @@ class Order:
                     found.update((line.place, line) for line in islice(flow.lines.values(), count) if line.shown)
         return list(found.values())
 
+    def knows(self, place: Place) -> bool:
+        """Whether there are calls of this line at hand or expected."""
+        tenant = self._tenants[place.lane].get(place.tenant)
+        flow = tenant.flows.get(place.workload) if tenant is not None else None
+        return flow is not None and place in flow.lines
+
     def places(self) -> list[Place]:
         """All lines that have calls, or may have."""
         return [line.place for _, line in self._lines()]
@@ -260,14 +271,12 @@ class Order:
         tenant.shares.charge(flow, item.cost)
         self._lanes[lane].charge(tenant, item.cost)
         self._waiting -= 1
-        self._flying[item.seq] = item
         self._charged[item.seq] = item.cost
         self._in_flight[name] += item.cost
         self._shown(flow, line)
         return item
 
     def _land(self, item: Item) -> int:
-        del self._flying[item.seq]
         charged = self._charged.pop(item.seq)
         left = self._in_flight[item.place.tenant] - charged
         if left:
@@ -315,7 +324,9 @@ class Order:
         """A line has changed: let its flow, its tenant and its lane know."""
         lane = line.place.lane
         tenant = self._tenants[lane][line.place.tenant]
+        before = flow.live
         flow.show(line)
+        self.lines_live += flow.live - before
         if flow.live:
             tenant.shares.wake(flow)
             self._lanes[lane].wake(tenant)

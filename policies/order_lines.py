@@ -48,7 +48,10 @@ class Item(Struct, frozen=True, gc=False):
 
 
 class Block(Struct, frozen=True):
-    """Calls that may not go: those that match in everything that is not None. All None blocks everything."""
+    """Calls that may not go: those that match in everything that is not None. All None blocks everything.
+
+    `operation` names its parts as well: `adjustment` blocks `adjustment.create`.
+    """
 
     lane: str | None = None
     tenant: str | None = None
@@ -62,7 +65,7 @@ class Block(Struct, frozen=True):
             self.lane in (None, place.lane)
             and self.tenant in (None, place.tenant)
             and self.workload in (None, place.workload)
-            and self.operation in (None, place.operation)
+            and (self.operation is None or f"{place.operation}.".startswith(f"{self.operation}."))
             and self.partition in (None, place.partition)
         )
 

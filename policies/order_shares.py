@@ -26,7 +26,7 @@ Tags are integers in parts of a unit of cost (2^-20), so sums are exact and equa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
@@ -179,7 +179,7 @@ class FairShares(Generic[P]):
         return slack[0][2] if any(left <= place for place, (left, _, _) in enumerate(slack)) else None
 
 
-def check_minima(minima_percent: Iterator[int]) -> None:
+def check_minima(minima_percent: Iterable[int]) -> None:
     """Raises ValueError if they are too much together to be kept."""
     total = sum(minima_percent)
     if total > MINIMA_PERCENT_MAX:
