@@ -14,7 +14,6 @@ from broker.store.reads import MessageRecord, Milestone
 from broker.store.rows import Call
 from policies.lanes import LANES
 
-
 _KEYS = 5
 _KEYS_NS = 5_000_000_000
 """Hot keys that are shown, and how old they may be."""
