@@ -151,13 +151,22 @@ class FairShares(Generic[P]):
         return party.tag > self.level
 
     def near(self, count: int) -> Iterator[P]:
-        """About so many of those that go next, in no order; the very next one among them."""
+        """So many of those with the lowest tags, lowest first; before them who goes next for a minimum, if anybody."""
         first = self.first()
         if first is not None:
             yield first
-        for _, stamp, party in self._heap[:count]:
-            if party is not first and party.waits and party.stamp == stamp:
-                yield party
+        heap = self._heap
+        found = 0
+        fringe = [(heap[0], 0)] if heap else []
+        while fringe and found < count:
+            (_, stamp, party), place = heappop(fringe)
+            if party.waits and party.stamp == stamp:
+                found += 1
+                if party is not first:
+                    yield party
+            for below in (2 * place + 1, 2 * place + 2):  # a heap's next lowest is always just below one of the lowest
+                if below < len(heap):
+                    heappush(fringe, (heap[below], below))
 
     def _push(self, party: P) -> None:
         self._stamps += 1

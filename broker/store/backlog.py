@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnClause, func, literal, literal_column, select, tuple_
+from sqlalchemy import ColumnClause, Select, bindparam, func, literal_column, select, tuple_
 
 from broker.store import schema as s
 from broker.store.reads import Reads, read_call
@@ -13,6 +14,30 @@ from broker.store.rows import Call
 from policies.order import Place
 
 _READY: ColumnClause[int] = literal_column("ready = 1")
+
+
+def _heads(fresh: bool) -> Select[Any]:
+    """For each wanted line one look into the index `call_line`; the outer loop is the list of lines."""
+    line = func.json_each(bindparam("wanted")).table_valued("value", name="line")
+    of = s.call.alias("of")
+    names = (of.c.lane, of.c.tenant, of.c.workload, of.c.operation, of.c.partition)
+    first = (
+        select(of.c.seq)
+        .where(
+            literal_column("of.ready = 1"),
+            of.c.system == bindparam("of_system"),
+            *(name == func.json_extract(line.c.value, f"$[{place}]") for place, name in enumerate(names)),
+            of.c.not_before <= bindparam("until"),
+            *([of.c.sent == 0] if fresh else []),
+        )
+        .order_by(of.c.deadline, of.c.seq)
+        .limit(bindparam("most"))
+        .correlate(line)
+    )
+    return select(s.call).select_from(line).join(s.call, s.call.c.seq.in_(first.scalar_subquery()))
+
+
+_HEADS, _FRESH_HEADS = _heads(fresh=False), _heads(fresh=True)
 
 
 class Backlog:
@@ -31,27 +56,9 @@ class Backlog:
 
     async def heads(self, lines: Iterable[Place], limit: int, now: int, fresh: bool = False) -> list[Call]:
         """The first calls of each line that may go now, at most `limit` of each; `fresh`: those never sent only."""
-        line = func.json_each(literal(msgspec.json.encode([tuple(line) for line in lines]).decode())).table_valued(
-            "value", name="line"
-        )
-        of = s.call.alias("of")
-        names = (of.c.lane, of.c.tenant, of.c.workload, of.c.operation, of.c.partition)
-        first = (
-            select(of.c.seq)
-            .where(
-                literal_column("of.ready = 1"),
-                of.c.system == self._system,
-                *(name == func.json_extract(line.c.value, f"$[{place}]") for place, name in enumerate(names)),
-                of.c.not_before <= now,
-                *([of.c.sent == 0] if fresh else []),
-            )
-            .order_by(of.c.deadline, of.c.seq)
-            .limit(limit)
-            .correlate(line)
-        )
-        # for each line one look into the index `call_line`: the lists of lines and numbers are driven by the outer loop
-        query = select(s.call).select_from(line).join(s.call, s.call.c.seq.in_(first.scalar_subquery()))
-        return [read_call(row) for row in await self._reads.rows(query)]
+        wanted = msgspec.json.encode([tuple(line) for line in lines]).decode()
+        given = {"wanted": wanted, "of_system": self._system, "until": now, "most": limit}
+        return [read_call(row) for row in await self._reads.rows(_FRESH_HEADS if fresh else _HEADS, given)]
 
     async def due(self, after: int, until: int) -> list[Place]:
         """The lines of calls whose delay has ended within a span (microseconds), its end included."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import aiosqlite
@@ -130,14 +130,14 @@ class Reads:
         self._engine = engine
         self._free = asyncio.Semaphore(READERS_MAX)
 
-    async def rows(self, query: Select[Any]) -> Sequence[Any]:
+    async def rows(self, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """All rows of a query; the building block of the rest. A query that is cut off is ended in SQLite, too.
 
         Raises:
             TimeoutError: it took longer than `READ_SECONDS_MAX`.
         """
         async with asyncio.timeout(READ_SECONDS_MAX), self._free, lease(self._engine) as connection:
-            work = asyncio.ensure_future(connection.execute(query))
+            work = asyncio.ensure_future(connection.execute(query, parameters))
             try:
                 await asyncio.wait({work})
             finally:
