@@ -77,11 +77,13 @@ P = TypeVar("P", bound=Party)
 class FairShares(Generic[P]):
     """Picks among parties. `wake` and `rest` say who waits; `first` and `charge` are O(log n)."""
 
-    __slots__ = ("_heap", "_picks", "_stamps", "_with_minimum", "level", "waiting")
+    __slots__ = ("_heap", "_picks", "_stamps", "_top", "_with_minimum", "level", "waiting")
 
     def __init__(self) -> None:
         self.level = 0
         self.waiting = 0
+        self._top = 0
+        """No tag is above this."""
         self._heap: list[tuple[int, int, P]] = []
         self._stamps = 0
         self._picks = 0
@@ -100,13 +102,13 @@ class FairShares(Generic[P]):
             self._with_minimum.append(party)
 
     def rest(self, party: P) -> None:
-        """It has nothing to do."""
+        """It has nothing to do. When nobody has, nobody is in anybody's way and what is owed is forgiven."""
         if not party.waits:
             return
-        party.waits = False
-        self.waiting -= 1
-        if party.period:
-            self._with_minimum.remove(party)
+        self._leave(party)
+        if not self.waiting:
+            self.level = self._top
+            self._heap.clear()
 
     def first(self) -> P | None:
         """Who goes next; None only if nobody waits. Changes nothing that matters."""
@@ -122,6 +124,7 @@ class FairShares(Generic[P]):
         self._picks += 1
         party.since = self._picks
         party.tag += cost * _UNIT // party.weight
+        self._top = max(self._top, party.tag)
         if party.waits:
             self._push(party)
 
@@ -129,19 +132,22 @@ class FairShares(Generic[P]):
         """A call of it cost so many units more than it was charged for (or fewer, if negative)."""
         before = party.tag
         party.tag = max(party.tag + difference * _UNIT // party.weight, min(self.level, before))
+        self._top = max(self._top, party.tag)
         if party.waits and party.tag != before:
             self._push(party)
 
     def change(self, party: P, share: Share) -> None:
         """Give it another share, as of the next pick. What it was ahead by is worth the same calls as before."""
         waited = party.waits
-        self.rest(party)
+        if waited:
+            self._leave(party)
         ahead = max(party.tag - self.level, 0)
         renewed = Party(share)
         owed = ahead * party.weight // renewed.weight
         if party.period and not renewed.period:
             owed = min(owed, _UNIT // renewed.weight)  # what went to its minimum is not held against its share
         party.tag = self.level + owed
+        self._top = max(self._top, party.tag)
         party.weight, party.period = renewed.weight, renewed.period
         if waited:
             self.wake(party)
@@ -167,6 +173,12 @@ class FairShares(Generic[P]):
             for below in (2 * place + 1, 2 * place + 2):  # a heap's next lowest is always just below one of the lowest
                 if below < len(heap):
                     heappush(fringe, (heap[below], below))
+
+    def _leave(self, party: P) -> None:
+        party.waits = False
+        self.waiting -= 1
+        if party.period:
+            self._with_minimum.remove(party)
 
     def _push(self, party: P) -> None:
         self._stamps += 1

@@ -29,6 +29,7 @@ class Model:
     workloads: dict[str, Share] = field(default_factory=dict)
     accounts: dict[tuple[str, ...], Account] = field(default_factory=dict)
     levels: dict[tuple[str, ...], int] = field(default_factory=dict)
+    busy: dict[tuple[str, ...], bool] = field(default_factory=dict)
     picker: LanePicker = field(default_factory=LanePicker)
 
     def eligible(self) -> list[Item]:
@@ -53,6 +54,12 @@ class Model:
             if name in names and not account.waited:
                 account.tag = max(account.tag, self.levels.get(name[:-1], 0))
             account.waited = name in names
+        for above in {name[:-1] for name in self.accounts}:
+            party = [account for name, account in self.accounts.items() if name[:-1] == above]
+            was = self.busy.get(above, False)
+            self.busy[above] = any(account.waited for account in party)
+            if was and not self.busy[above]:
+                self.levels[above] = max(account.tag for account in party)
 
     def lane(self) -> str | None:
         """The lane whose turn it is."""
