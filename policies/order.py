@@ -78,7 +78,8 @@ class Order:
 
     # what waits ----------------------------------------------------------------------------------------------
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """Calls at hand that wait, blocked ones and those behind others of their key included."""
         return self._waiting
 

@@ -257,7 +257,7 @@ def test_a_backlog_read_in_parts_goes_in_the_same_order_as_one_at_hand(counts, c
             parts.expect(item.place)
         assert item == whole.pick()
     assert parts.pick() is None
-    assert len(parts) == 0
+    assert parts.waiting == 0
 
 
 def test_nothing_is_kept_of_tenants_that_are_gone():
