@@ -16,6 +16,7 @@ from broker.store.reads import Reads
 from broker.store.rows import Call
 from broker.store.unit import Committed, Unit
 from policies.order import NEVER, Block, Item, Order, Place
+from policies.order_cost import settled_cost
 
 WINDOW = 256
 """Calls of one line that are read ahead at most."""
@@ -27,7 +28,7 @@ NEAR = 96
 """Tenants of a lane whose turn is near enough to read ahead for them."""
 BACK_MAX = 8
 """Calls set aside that are brought back at once."""
-_SLOWNESS = 8
+_CALLS_TO_LEARN = 8
 """How many calls it takes to learn how long calls of an operation take."""
 
 
@@ -189,8 +190,9 @@ class Worklist:
     def settled(self, call: Call, held_ns: int) -> None:
         """Its outcome is stored, after it was in flight for so long; if that is `waiting`, it will be offered again."""
         known_ns = self._takes_ns.get(call.operation, held_ns)
-        self._takes_ns[call.operation] = known_ns + (held_ns - known_ns) // _SLOWNESS
-        self._order.ended(self._release(call), self._cost(held_ns))
+        self._takes_ns[call.operation] = known_ns + (held_ns - known_ns) // _CALLS_TO_LEARN
+        item = self._release(call)
+        self._order.ended(item, settled_cost(item.cost, self._cost(held_ns)))
         if call.status == "waiting":
             self.returned(call.place)
 
