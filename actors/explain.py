@@ -144,7 +144,9 @@ class Explainer:
 
 
 def _at_most(ahead: int) -> str:
-    return f"at most {ahead} calls go" if ahead else "no calls go"
+    if not ahead:
+        return "no other call goes"
+    return "at most 1 call goes" if ahead == 1 else f"at most {ahead} calls go"
 
 
 def _iso(microseconds: int) -> str:

@@ -6,6 +6,7 @@ The ERP is held while the backlog builds up, and takes one call at a time, so it
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,24 @@ def test_a_deadline_that_is_no_moment_is_refused_at_the_door(tmp_path: Path) -> 
         assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (422, "date.format", "/deadline")
         answer = own.post({**adjustment("x", key="x"), "deadline": "1999-03-31T09:00:00Z"})
         assert answer.json()["path"] == "/deadline"
+
+
+def test_a_waiting_call_is_told_how_many_go_before_it_at_most(tmp_path: Path) -> None:
+    """One call an hour: the first goes, and the others wait where they are."""
+    with site(tmp_path, TIDEGATE_ERP__LIMITS="1/3600s,1 concurrent") as own:
+        request(own, [f"A-{n}" for n in range(20)], tenant="A")
+        until(lambda: waiting(own) == 19, "the backlog of A", 60)
+        request(own, ["B-1"], tenant="B")
+        request(own, ["C-1"], tenant="C", lane="bulk")
+        until(lambda: waiting(own) == 21, "the calls of B and C", 60)
+        with own.client() as client:
+            told = {key: client.process(f"DOC-{key}")["explanation"] for key in ("A-19", "B-1", "C-1")}
+        before = {key: int(re.findall(r"at most (\d+) call", what["sentence"])[0]) for key, what in told.items()}
+        assert {what["state"] for what in told.values()} == {"in_line"}
+        assert before["B-1"] <= 3, "a round and the one that is under way, and the floor of bulk"
+        assert before["A-19"] == 20, "those of A, and the one of B; the floor of bulk may take one"
+        assert before["C-1"] == 19, "its floor takes the twentieth call"
+        assert all(what["eta"] for what in told.values())
 
 
 def test_the_keys_with_the_longest_lines_are_shown(tmp_path: Path) -> None:
