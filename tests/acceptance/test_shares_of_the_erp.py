@@ -101,11 +101,13 @@ def test_a_waiting_call_is_told_how_many_go_before_it_at_most(tmp_path: Path) ->
         request(own, ["C-1"], tenant="C", lane="bulk")
         until(lambda: waiting(own) == 21, "the calls of B and C", 60)
         with own.client() as client:
-            told = {key: client.process(f"DOC-{key}")["explanation"] for key in ("A-19", "B-1", "C-1")}
+            keys = [*(f"A-{n}" for n in range(20)), "B-1", "C-1"]
+            asked = {key: client.process(f"DOC-{key}")["explanation"] for key in keys}
+        told = {key: what for key, what in asked.items() if what["state"] == "in_line"}
         before = {key: int(re.findall(r"at most (\d+) call", what["sentence"])[0]) for key, what in told.items()}
-        assert {what["state"] for what in told.values()} == {"in_line"}
+        assert len(told) == 21
         assert before["B-1"] <= 3, "a round and the one that is under way, and the floor of bulk"
-        assert before["A-19"] == 20, "those of A, and the one of B; the floor of bulk may take one"
+        assert max(before.values()) == 20, "the last of A: 18 of A, the one of B; the floor of bulk may take one"
         assert before["C-1"] == 19, "its floor takes the twentieth call"
         assert all(what["eta"] for what in told.values())
 
