@@ -61,6 +61,7 @@ from policies.limits import (
     Wait,
     arrival_bound,
     checked,
+    execution_bound,
 )
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "Usage",
     "Wait",
     "arrival_bound",
+    "execution_bound",
 ]
 
 GUARD_NS = 1_000_000
@@ -188,11 +190,11 @@ class Budget:
         """The answer came; the call had arrived by `arrived_by_ns` at the latest (see `arrival_bound`).
 
         The concurrency slot is free at once, or at `free_at_ns`. `fine` is False if the answer was a failure
-        of the system (then a probe does not open a frozen gate). `ended_ns`: when the answer came; `execution_ns`:
-        how long the system says it executed, rounded up. Without them it counts its whole time, without both its
-        reserve. Works for an abandoned call whose answer came late. Returns False, and changes nothing, if the lease
-        is settled already. Raises ValueError if the bound lies before the admission: the lease then stays in flight,
-        which is the safe side.
+        of the system (then a probe does not open a frozen gate). `ended_ns`: when the answer came; without it, the
+        execution time that was reserved counts, with it what `execution_bound` tells, or `execution_ns`. Works for
+        an abandoned call whose answer came late. Returns False, and changes nothing, if the lease is settled
+        already. Raises ValueError if the bound lies before the admission: the lease then stays in flight, which is
+        the safe side.
         """
         if arrived_by_ns < lease.admitted_ns:
             raise ValueError(
@@ -202,7 +204,9 @@ class Budget:
         if not self._book.release(lease):
             return False
         if execution_ns is None:
-            execution_ns = lease.execution_ns if ended_ns is None else max(ended_ns - lease.admitted_ns, 0)
+            execution_ns = lease.execution_ns
+            if ended_ns is not None:
+                execution_ns = execution_bound(lease.admitted_ns, ended_ns, arrived_by_ns, self._guard_ns)
         if ended_ns is not None:
             self._reserves.ended(lease.operation, execution_ns)
         self._book.spend(spent(lease, execution_ns, arrived_by_ns=arrived_by_ns, ended_ns=ended_ns))

@@ -3,7 +3,6 @@
 10/1s  600/min  6000/300s  5000/day  100000/month     calls in any window; a month is any 31 days
 5 concurrent                                          calls at the same time
 1200 execution-seconds/300s [up to 30s each]          time spent executing; what one call can take at most
-50000000 bytes/min                                    of requests
 post: 300/min                                         of one operation only
 30/10min per object                                   for each object by itself
 """
@@ -20,7 +19,7 @@ _WORDS = re.compile(
     r"(?:(?P<operation>[a-z][a-z0-9_-]{0,30})\s*:\s*)?"
     r"(?P<limit>[0-9]{1,12})\s*"
     r"(?:(?P<concurrent>concurrent|at once)"
-    r"|(?P<what>execution-seconds|exec|bytes)?\s*(?:/|\bper\b)\s*(?P<count>[0-9]{0,6})\s*(?P<unit>[a-z]+))"
+    r"|(?P<what>execution-seconds|exec)?\s*(?:/|\bper\b)\s*(?P<count>[0-9]{0,6})\s*(?P<unit>[a-z]+))"
     r"(?:\s+up to\s+(?P<call>[0-9]{1,5})\s*s each)?"
     r"(?P<each>\s+per object)?",
     re.ASCII,
@@ -34,7 +33,7 @@ EXAMPLES = (
 def parse_limit(words: str) -> Limit:
     """One limit. Its name is the words themselves. Raises ValueError that shows what is expected."""
     found = _WORDS.fullmatch(words.strip().lower())
-    if found is None or (found["call"] and found["what"] not in ("execution-seconds", "exec")):
+    if found is None or (found["call"] and not found["what"]):
         raise _unreadable(words)
     limit, operation, each = int(found["limit"]), found["operation"], found["each"] is not None
     around = (f"{operation}: " if operation else "", " per object" if each else "")
@@ -45,12 +44,10 @@ def parse_limit(words: str) -> Limit:
         raise _unreadable(words)
     seconds = int(found["count"] or 1) * unit
     window_ns = seconds * _SECOND_NS
-    if found["what"] in ("execution-seconds", "exec"):
+    if found["what"]:
         call_ns = int(found["call"]) * _SECOND_NS if found["call"] else None
         name = f"{limit} execution-seconds/{seconds}s"
         return ExecutionLimit(limit, window_ns, name.join(around), operation, each, call_ns)
-    if found["what"] == "bytes":
-        return RateLimit(limit, window_ns, f"{limit} bytes/{seconds}s".join(around), operation, each, "bytes")
     return RateLimit(limit, window_ns, f"{limit}/{seconds}s".join(around), operation, each)
 
 

@@ -222,6 +222,16 @@ def arrival_bound(started_ns: int, ended_ns: int, server_ns: int | None) -> int:
     return ended_ns - server_ns
 
 
+def execution_bound(started_ns: int, ended_ns: int, arrived_by_ns: int, rounding_ns: int) -> int:
+    """How long an answered call can have executed: since it arrived by the system's own report, else the whole time.
+
+    `arrived_by_ns` is what `arrival_bound` gave; `rounding_ns` is what the report may have been rounded down by.
+    """
+    if arrived_by_ns >= ended_ns:
+        return max(ended_ns - started_ns, 0)
+    return max(min(ended_ns - arrived_by_ns + rounding_ns, ended_ns - started_ns), 0)
+
+
 def capacity(limit: Limit) -> int:
     """The limit in the units that are counted: calls, bytes, or nanoseconds of execution."""
     return limit.limit * SECOND_NS if isinstance(limit, ExecutionLimit) else limit.limit

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from broker.store.rows import Call
-from policies.budget import Budget
+from policies.budget import Ask, Budget
 from policies.lanes import DEFAULT_FLOORS_PERCENT
 from policies.limits import Lease, Limit, Spend, Wait
 from policies.order import Order, Share
@@ -16,6 +16,8 @@ from policies.order_cost import cost_us
 from policies.retries import Blocked, Breaker, Pass, RetryBudget
 
 _SECOND_NS = 1_000_000_000
+_LATEST_NS = 2**63
+ASK_TO_FIND = Ask("find")
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -108,41 +110,65 @@ class Gate:
         passage = self._breaker.permit(now_ns)
         if isinstance(passage, Blocked):
             return Closed(passage.until_ns, "breaker", passage.reason)
-        call = self._next(waiting, now_ns)
+        held: list[Closed] = []
+        call = self._next(waiting, now_ns, held)
         if call is None:
             self._breaker.unsent(passage)
             if waiting.unread:
                 return Closed(now_ns, "reading", "the next calls are being read from the store")
+            if held:
+                return min(held, key=lambda closed: closed.until_ns or _LATEST_NS)
             return Closed(now_ns + _SECOND_NS, "retries", "repeated calls wait: the ERP fails too often")
-        lease = self._lease(now_ns)
+        lease = self._lease(now_ns, ask_to_post(call))
         if call.sent == 0:
             self._retries.first_call()
         return Admission(waiting.take(), lease, passage)
 
-    def _next(self, waiting: Waiting, now_ns: int) -> Call | None:
-        """The first call that may go; those are passed over whose repetition is not affordable."""
-        if self._retries.affordable:
+    def _next(self, waiting: Waiting, now_ns: int, held: list[Closed]) -> Call | None:
+        """The first call that may go; those are passed over whose repetition is not affordable, and those that limits
+        of their own hold back (why is added to `held`)."""
+        if self._retries.affordable or self.budget.scoped:
             waiting.bring_back()
-        while (call := waiting.first()) is not None:
+        while (call := self._first_free(waiting, now_ns, held)) is not None:
             if call.sent == 0 or self._retries.take(now_ns, True):
                 return call
             waiting.set_aside()
         if waiting.unread or not waiting.bring_back():
             return None
-        call = waiting.first()
+        held.clear()
+        call = self._first_free(waiting, now_ns, held)
         return call if call is not None and self._retries.take(now_ns, False) else None
+
+    def _first_free(self, waiting: Waiting, now_ns: int, held: list[Closed]) -> Call | None:
+        """The first call that no limit of its operation or its object holds back."""
+        while (call := waiting.first()) is not None:
+            if (closed := self.held_back(call, now_ns)) is None:
+                return call
+            held.append(closed)
+            waiting.set_aside()
+        return None
+
+    def held_back(self, call: Call, now_ns: int) -> Closed | None:
+        """Why this call may not be posted now although others may: a limit of its operation or of its object is full.
+
+        Such a call is passed over.
+        """
+        if not self.budget.scoped:
+            return None
+        obstacle = self.budget.obstacle(now_ns, ask=ask_to_post(call))
+        return None if obstacle is None else _closed(obstacle)
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
-        if (obstacle := self.budget.obstacle(now_ns)) is not None:
+        if (obstacle := self.budget.obstacle(now_ns, ask=ASK_TO_FIND)) is not None:
             return _closed(obstacle)
         passage = self._breaker.permit(now_ns)
         if isinstance(passage, Blocked):
             return Closed(passage.until_ns, "breaker", passage.reason)
-        return Admission(call, self._lease(now_ns), passage)
+        return Admission(call, self._lease(now_ns, ASK_TO_FIND), passage)
 
-    def _lease(self, now_ns: int) -> Lease:
-        lease = self.budget.admit(now_ns)
+    def _lease(self, now_ns: int, ask: Ask) -> Lease:
+        lease = self.budget.admit(now_ns, ask=ask)
         assert isinstance(lease, Lease), "no obstacle, so there is room"
         return lease
 
@@ -150,7 +176,7 @@ class Gate:
 
     def answered(self, admission: Admission, arrived_by_ns: int, fine: bool, now_ns: int) -> None:
         """An answer came; `fine` unless it says that the system could not take the call."""
-        self.budget.ended(admission.lease, arrived_by_ns, fine=fine)
+        self.budget.ended(admission.lease, arrived_by_ns, fine=fine, ended_ns=now_ns)
         if fine:
             self._breaker.succeeded(admission.passage)
             self._retries.succeeded()
@@ -175,6 +201,11 @@ class Gate:
             self._breaker.failed(admission.passage, now_ns, self._random())
         else:
             self._breaker.unsent(admission.passage)
+
+
+def ask_to_post(call: Call) -> Ask:
+    """What the limits have to know of a call before it is posted."""
+    return Ask("post", call.object)
 
 
 def _closed(wait: Wait) -> Closed:

@@ -20,6 +20,7 @@ from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
 from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
+from actors.caller.spends import fold
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
@@ -28,7 +29,7 @@ from actors.runtime.clock import microseconds
 from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
-from policies.budget import arrival_bound
+from policies.budget import GUARD_NS, arrival_bound, execution_bound
 from policies.lanes import LANES
 from policies.order import Block
 from policies.recoverability import FailureClass
@@ -37,6 +38,9 @@ STARTS_MAX = 64
 """Calls begun in one transaction."""
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
+FOLD_EVERY = 1_000
+"""After so many calls, and at least every five minutes, what is spent and old is added up."""
+FOLD_EVERY_NS = 300_000_000_000
 _RETRY_SECONDS = 0.5
 _THROTTLED_SECONDS = 5.0
 """How long to stay away when a system refuses for its limits and does not say how long."""
@@ -82,6 +86,8 @@ class Poster:
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
         self._next_spend = 1
+        self._fold_from = 0
+        self._fold_at_ns = 0
         self._due_at: int | None = None
         self._lead_ns = 0
         """How long the last turns took to make a call durable: a call whose moment is known begins so much earlier."""
@@ -107,6 +113,7 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
+                    await self._fold_if_due(context)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -162,6 +169,17 @@ class Poster:
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
             self._look_up_at(call, now_ns)
+
+    async def _fold_if_due(self, context: Context) -> None:
+        """Add up old spends, now and then."""
+        now_ns = context.clock.boot_ns()
+        if self._next_spend < self._fold_from and now_ns < self._fold_at_ns:
+            return
+        self._fold_from, self._fold_at_ns = self._next_spend + FOLD_EVERY, now_ns + FOLD_EVERY_NS
+        try:
+            await fold(self._store, self._adapter.system, self.gate.budget.limits, context.clock)
+        except StoreUnavailable as problem:
+            context.notice(f"what was spent is not added up: {problem}")
 
     def _look_up_at(self, call: Call, due_ns: int) -> None:
         heapq.heappush(self._unknown, (due_ns, call.seq, call))
@@ -255,7 +273,14 @@ class Poster:
             started = flight.admission.lease.admitted_ns
             unit.spends.append(
                 SpendRow(
-                    flight.spend, self._adapter.system, flight.kind, flight.call.intent_id, clock.boot, started, now
+                    flight.spend,
+                    self._adapter.system,
+                    flight.kind,
+                    flight.call.intent_id,
+                    clock.boot,
+                    started,
+                    now,
+                    flight.admission.lease.object,
                 )
             )
         try:
@@ -299,7 +324,8 @@ class Poster:
         self._wake.set()  # there may be room already, whatever the store says later
         lost = isinstance(answer.outcome, Lost)
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
-        end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us)
+        executed_ns = execution_bound(flight.leaves_ns, ended_ns, bound_ns, GUARD_NS) + safe_us * 1_000
+        end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us, executed_ns)
         with anyio.CancelScope(shield=True):
             if await self._store_step(flight, step, end, context):
                 del self._flights[flight.spend]

@@ -34,7 +34,6 @@ PUBLISHED = sorted({words for profile in PROFILES.values() for words in profile[
             "1200 exec/5min up to 30s each",
             ExecutionLimit(1200, 300 * SECOND, "1200 execution-seconds/300s", call_ns=30 * SECOND),
         ),
-        ("50000000 bytes/min", RateLimit(50_000_000, 60 * SECOND, "50000000 bytes/60s", unit="bytes")),
         ("post: 300/min", RateLimit(300, 60 * SECOND, "post: 300/60s", "post")),
         ("find: 2 concurrent", ConcurrencyLimit(2, "find: concurrent", "find")),
         ("30/10min per object", RateLimit(30, 600 * SECOND, "30/600s per object", per_object=True)),
