@@ -20,7 +20,7 @@ from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
 from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
-from actors.caller.spends import fold
+from actors.caller.spends import Folding
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
@@ -38,9 +38,6 @@ STARTS_MAX = 64
 """Calls begun in one transaction."""
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
-FOLD_EVERY = 1_000
-"""After so many calls, and at least every five minutes, what is spent and old is added up."""
-FOLD_EVERY_NS = 300_000_000_000
 _RETRY_SECONDS = 0.5
 _THROTTLED_SECONDS = 5.0
 """How long to stay away when a system refuses for its limits and does not say how long."""
@@ -86,8 +83,7 @@ class Poster:
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
         self._next_spend = 1
-        self._fold_from = 0
-        self._fold_at_ns = 0
+        self._folding = Folding(store, adapter.system)
         self._due_at: int | None = None
         self._lead_ns = 0
         """How long the last turns took to make a call durable: a call whose moment is known begins so much earlier."""
@@ -113,7 +109,7 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
-                    await self._fold_if_due(context)
+                    await self._folding.step(self._next_spend, self.gate.budget.limits, context)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -169,17 +165,6 @@ class Poster:
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
             self._look_up_at(call, now_ns)
-
-    async def _fold_if_due(self, context: Context) -> None:
-        """Add up old spends, now and then."""
-        now_ns = context.clock.boot_ns()
-        if self._next_spend < self._fold_from and now_ns < self._fold_at_ns:
-            return
-        self._fold_from, self._fold_at_ns = self._next_spend + FOLD_EVERY, now_ns + FOLD_EVERY_NS
-        try:
-            await fold(self._store, self._adapter.system, self.gate.budget.limits, context.clock)
-        except StoreUnavailable as problem:
-            context.notice(f"what was spent is not added up: {problem}")
 
     def _look_up_at(self, call: Call, due_ns: int) -> None:
         heapq.heappush(self._unknown, (due_ns, call.seq, call))

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from actors.runtime.actor import Context
 from actors.runtime.clock import Clock, microseconds
 from broker.store.reads import Spend as StoredSpend
 from broker.store.rows import SpendEnd, SpendSum
-from broker.store.store import Store
+from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
 from policies.boots import Boot, shifts
 from policies.limits import Limit, Spend, window_of
@@ -30,6 +31,8 @@ COARSE_NS = 600_000_000_000
 KEPT_NS = 32 * DAY_NS
 """So long everything is kept, whatever the limits: a month may be set live as a window."""
 PAGE = 20_000
+EVERY = 1_000
+EVERY_NS = 300_000_000_000
 FOLDED_MAX = 2_000
 """Spends that go into sums in one transaction while the daemon works."""
 
@@ -67,6 +70,27 @@ async def recall(store: Store, system: str, limits: Iterable[Limit], lost_second
         if row.arrived_by_ns is None
     ]
     return Past(spends, ends)
+
+
+class Folding:
+    """Adds up old spends while the daemon works: after so many calls, and every five minutes."""
+
+    def __init__(self, store: Store, system: str) -> None:
+        self._store = store
+        self._system = system
+        self._from = 0
+        self._at_ns = 0
+
+    async def step(self, next_spend: int, limits: Iterable[Limit], context: Context) -> None:
+        """Add up what is old, if it is time for it. `next_spend` is the id of the next call."""
+        now_ns = context.clock.boot_ns()
+        if next_spend < self._from and now_ns < self._at_ns:
+            return
+        self._from, self._at_ns = next_spend + EVERY, now_ns + EVERY_NS
+        try:
+            await fold(self._store, self._system, limits, context.clock)
+        except StoreUnavailable as problem:
+            context.notice(f"what was spent is not added up: {problem}")
 
 
 async def fold(store: Store, system: str, limits: Iterable[Limit], clock: Clock) -> int:

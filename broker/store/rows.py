@@ -150,7 +150,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def object(self) -> str | None:
         """What it is about at its system (the account), as far as its order key tells."""
-        return self.order_ref.split("|", 3)[-1] or None
+        parts = self.order_ref.split("|")
+        return parts[3] if len(parts) > 3 else None
 
     @property
     def money(self) -> Money | None:
