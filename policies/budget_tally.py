@@ -74,12 +74,17 @@ class Meter:
     def in_flight(self, now_ns: int) -> int:
         """Units held now, time beyond the reserve included."""
         over = bisect_right(self._overruns, now_ns)
+        if not over:
+            return self._held
         return self._held + sum(now_ns - at_ns for at_ns in self._overruns[:over])
 
     def counted(self, now_ns: int, since_ns: int) -> int:
         """Units that may have arrived later than an instant, those in flight included."""
-        expected = sum(units for _, units in self._expected[bisect_right(self._expected, since_ns, key=_instant) :])
-        return self.in_flight(now_ns) + expected + self.past.after(since_ns)
+        counted = self.in_flight(now_ns) + self.past.after(since_ns)
+        if self._expected:
+            first = bisect_right(self._expected, since_ns, key=_instant)
+            counted += sum(units for _, units in self._expected[first:])
+        return counted
 
     def leaves(self, since_ns: int, units: int) -> int | None:
         """Of the units counted after an instant, when the last of the first so many has arrived; None: in flight."""
