@@ -81,7 +81,8 @@ __all__ = [
 ]
 
 GUARD_NS = 1_000_000
-HISTORY_NS = 300_000_000_000
+HISTORY_NS = 32 * 86_400_000_000_000
+"""A month and a day: any window that is set live is exact at once. Old steps are put together, so it costs little."""
 _ANY = Ask()
 
 

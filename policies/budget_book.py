@@ -10,6 +10,8 @@ from policies.limits import Lease, MeterState, Spend
 
 RECENT_MAX = 20_000
 """Ended calls that are kept one by one, for limits of a new shape."""
+OBJECT_HISTORY_NS = 300_000_000_000
+"""What is remembered of each object at least; there may be very many of them."""
 CALLS = Kind("calls")
 SLOTS = Kind("slots")
 
@@ -102,9 +104,10 @@ class Book:
             if waiting:
                 waiting[:] = [spend for spend in waiting if spend.bound_ns > now_ns]
         for kind, tally in self._tallies.items():
-            reach_ns = 0 if kind.unit == "slots" else max(self.history_ns, longest_ns.get(kind, 0)) + guard_ns
+            history_ns = min(self.history_ns, OBJECT_HISTORY_NS) if kind.per_object else self.history_ns
+            reach_ns = 0 if kind.unit == "slots" else max(history_ns, longest_ns.get(kind, 0)) + guard_ns
             forgot_ns = tally.advance(now_ns, now_ns - reach_ns)
-            if forgot_ns is not None and reach_ns:
+            if forgot_ns is not None and reach_ns and not kind.per_object:
                 self.remembers_from_ns = max(self.remembers_from_ns or 0, forgot_ns + 1)
         while self.recent and self.recent[0].bound_ns < now_ns - self.history_ns:
             self.recent.popleft()

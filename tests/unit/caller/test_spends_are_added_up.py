@@ -70,6 +70,17 @@ async def test_what_is_old_is_added_up_and_counts_as_before(tmp_path: Path) -> N
         assert await used(store, clock) == before == [121, 4_000, 4_000]
 
 
+@pytest.mark.parametrize("offset", [0, 3, 7])
+async def test_a_sum_that_stands_across_the_edge_of_a_window_counts_whole(offset: int, tmp_path: Path) -> None:
+    clock, limits = Machine(), parse_limits([f"5000/{905 + offset}s"])
+    async with running_store(tmp_path) as store:
+        await spend(store, clock, [n * 1.0 for n in range(1_500)])
+        (before,) = await used(store, clock, limits)
+        (after,) = await used(store, clock, limits)
+        assert before == 906 + offset
+        assert before <= after <= before + FINE_NS // SECOND
+
+
 async def test_the_working_daemon_adds_up_a_little_at_a_time(tmp_path: Path) -> None:
     clock = Machine()
     async with running_store(tmp_path) as store:

@@ -288,6 +288,16 @@ def test_what_runs_longer_than_its_reserve_counts_at_once():
     assert admitted(budget, 9 * SECOND)
 
 
+def test_what_was_executed_counts_whole_until_its_end_has_left_the_window():
+    budget = Budget([ExecutionLimit(10, 10 * SECOND, "time", call_ns=5 * SECOND)], guard_ns=0)
+    lease = admitted(budget, 0)
+    budget.ended(lease, arrival_bound(0, 8 * SECOND, 8 * SECOND), ended_ns=8 * SECOND)
+    assert waits(budget, 11 * SECOND).until_ns == 18 * SECOND
+    restored = Budget(budget.limits, guard_ns=0)
+    restored.restore([Spend(arrived_by_ns=0, execution_ns=8 * SECOND)], 8 * SECOND)
+    assert waits(restored, 11 * SECOND).until_ns == 18 * SECOND
+
+
 def test_the_reserve_is_learned_and_given_back_at_the_end():
     budget = Budget([ExecutionLimit(60, 60 * SECOND, "time")], guard_ns=0)
     first = [admitted(budget, 0), admitted(budget, 0)]
