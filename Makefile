@@ -8,7 +8,7 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-gate bench-rabbitmq fault-rabbitmq lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ format: $(DEV_READY) ## put the code into shape
 
 bench: $(RUN_READY) ## measure speed and memory beside references of the same run
 	@$(PY) -m tests.load.bench $(ARGS)
+
+bench-gate: $(RUN_READY) ## use of limits and windows over, beside aiolimiter, a token bucket and a fixed window; cost of an admission
+	@$(PY) -m tests.load.bench gate $(ARGS)
 
 bench-rabbitmq: $(RUN_READY) $(BENCH_READY) ## the RabbitMQ engine beside raw aio-pika, FastStream, Celery, Dramatiq and taskiq
 	@$(PY) -m tests.load.bench rabbitmq $(ARGS)

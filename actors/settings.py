@@ -34,9 +34,13 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ERP and what it allows. `lost_seconds`: how long after a lost answer it may still be busy with the call."""
+    """The ERP and what it allows. `lost_seconds`: how long after a lost answer it may still be busy with the call.
+
+    `profile` names what a vendor publishes (`ops/profiles.toml`); where it is read, its limits come before `limits`.
+    """
 
     url: str = "http://127.0.0.1:8090"
+    profile: str = ""
     limits: tuple[str, ...] = ("10/1s", "5 concurrent")
     timeout_seconds: float = 30.0
     lost_seconds: float = 30.0

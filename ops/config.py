@@ -11,6 +11,8 @@ import msgspec
 
 from actors.settings import Settings, SettingsRefused, check
 from contracts.errors import nearest
+from ops.sandbox.limits import PROFILES_PATH
+from policies.limit_words import parse_limit
 
 PREFIX = "TIDEGATE_"
 CONFIG = "TIDEGATE_CONFIG"
@@ -36,12 +38,44 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
             section, key = dotted.split(".")
             _put(document, section, key, value)
     _refuse_unknown(document, path, text)
+    _take_profile(document)
     try:
         settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
         raise SettingsRefused(_place(path, text, str(error))) from None
     _refuse_secrets(document)
     return check(settings)
+
+
+def _take_profile(document: dict[str, Any]) -> None:
+    """Put the limits that a vendor publishes before those that are given, if any are."""
+    erp = document.get("erp", {})
+    name, given = erp.get("profile"), erp.get("limits", [])
+    if not name or not isinstance(name, str) or not isinstance(given, (list, tuple)):
+        return
+    profiles = tomllib.loads(PROFILES_PATH.read_text("utf-8"))
+    if name not in profiles:
+        guess = nearest(name, list(profiles))
+        hint = f"Did you mean {guess}?" if guess else f"Known: {', '.join(profiles)}."
+        raise SettingsRefused(f"erp.profile: there is no profile {name!r}. {hint}")
+    published = profiles[name]["limits"]
+    if not published and not given:
+        missing = profiles[name].get("missing", "it has no limits")
+        raise SettingsRefused(f"erp.profile: {name!r} publishes no number ({missing}); give erp.limits as well")
+    try:
+        erp["limits"] = _narrowest([*published, *map(str, given)])
+    except ValueError as error:
+        raise SettingsRefused(f"erp.limits: {error}") from None
+
+
+def _narrowest(all_words: list[str]) -> list[str]:
+    """All of them, but of two that have the same name (`5 concurrent`, `2 concurrent`) only the smaller."""
+    found: dict[str, str] = {}
+    for words in all_words:
+        limit = parse_limit(words)
+        if limit.name not in found or limit.limit < parse_limit(found[limit.name]).limit:
+            found[limit.name] = words
+    return list(found.values())
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

@@ -7,8 +7,9 @@ instant that we do not know, somewhere in [s, e]. So a call counts against a win
 * after its end until a + W + guard, where a is the latest instant at which it can have arrived
   (its end, or its end minus the duration that the system itself reports: see `arrival_bound`).
 
-A call of cost c is admitted at t only if, for every rate limit N per W, counted + c <= N, and for every
-concurrency limit C, in flight < C. All limits are taken together or none is.
+A call of cost c is admitted at t only if, for every rate limit N per W that it counts in, counted + c <= N, and
+for every concurrency limit C, in flight < C. All limits are taken together or none is. A limit of one operation
+or of one object counts the calls of that operation, or on that object, and no others.
 
 Why that is exact. Suppose some closed window of length W held arrivals of more than N units. Let L be the
 call of that window that was admitted last, at t. L arrived at or after t, so every other call M of the window
@@ -18,24 +19,39 @@ was not admitted: contradiction. For concurrency: a call is at the system only w
 calls were within theirs when the last of them was admitted. The guard (1 ms unless told) absorbs the rounding
 of clocks.
 
-Why it never idles. `admit` answers `Wait` only if a limit is full by that count, and `until_ns` is the first
-instant at which the count falls far enough; so no call waits while every limit has room. The one exception is
-on purpose: after a refusal by the system itself the gate comes back step by step (`Budget.freeze`).
+Execution time. A call counts its reserve r (or its time so far, if that is more) while it is in flight, and what
+it executed, d, until e + W + guard. Suppose d <= r for every call, and that the calls which execute in some closed
+window of length W do so for more than L in all. The last of them to be admitted, at t, arrived in or before the
+window, so the window ends at or after t and begins at or after t - W; every other of them ended at or after
+its beginning, so it was counted at t, with r or with d. The sum was above L, and the last was not admitted. So
+the promise is as good as the reserve: unconditional if `call_ns` states what the system itself enforces, else
+learned (`policies.budget_reserve`); what runs over its reserve is counted at once and narrows what follows.
 
-The spent calls stand in one sorted list, one entry per unit of cost, shared by all limits: a count is one
-bisection, the k-th slot to come free is one index. `admit` and `ended` are O(log n) in the calls remembered,
-besides moving the pointers behind an insertion (in C, nearly always at the tail). Memory is bounded by what
-the limits admit within the longest window or `history_ns`, whichever is longer.
+Why it never idles. `admit` answers `Wait` only if a limit is full by that count, and `until_ns` is the first
+instant at which the count falls far enough (sooner, never later, while a call runs over its reserve); so no call
+waits while every limit has room. Exceptions on purpose: after a refusal by the system itself the gate comes back
+step by step (`Budget.freeze`), and a sum of very many calls counts each for up to 1/512 longer (`policies.budget_sum`).
+
+Everything is sorted sums (`policies.budget_tally`): a count is one bisection, the moment when enough has left is
+another. `admit` and `ended` are O(log n) in the calls remembered for each limit that the call counts in. Memory is
+some ten thousand steps for each kind of limit, however long and wide its windows, and for limits per object what the
+objects of the longest such window need.
 
 Time is integer nanoseconds of one monotonic clock. Nothing here awaits, so nothing can be cancelled half-way.
 """
 
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 
+from policies.budget_book import Book, spent
+from policies.budget_freezes import Freezes
+from policies.budget_gauge import Gauge
+from policies.budget_reserve import Reserves
+from policies.budget_tally import Kind, kind_of
 from policies.limits import (
+    Ask,
     BudgetState,
     ConcurrencyLimit,
+    ExecutionLimit,
     Freeze,
     Lease,
     Limit,
@@ -45,13 +61,15 @@ from policies.limits import (
     Wait,
     arrival_bound,
     checked,
+    execution_bound,
 )
-from policies.refusals import Refusals
 
 __all__ = [
+    "Ask",
     "Budget",
     "BudgetState",
     "ConcurrencyLimit",
+    "ExecutionLimit",
     "Lease",
     "Limit",
     "RateLimit",
@@ -59,11 +77,13 @@ __all__ = [
     "Usage",
     "Wait",
     "arrival_bound",
+    "execution_bound",
 ]
 
 GUARD_NS = 1_000_000
-HISTORY_NS = 300_000_000_000
-_PRUNE_AT = 256
+HISTORY_NS = 32 * 86_400_000_000_000
+"""A month and a day: any window that is set live is exact at once. Old steps are put together, so it costs little."""
+_ANY = Ask()
 
 
 class Budget:
@@ -75,18 +95,22 @@ class Budget:
     """
 
     def __init__(self, limits: Iterable[Limit], guard_ns: int = GUARD_NS, history_ns: int = HISTORY_NS) -> None:
-        self._limits = checked(limits)
         self._guard_ns = guard_ns
-        self._history_ns = history_ns
-        self._arrivals: list[int] = []  # sorted; one entry per unit of cost whose arrival bound is known
-        self._busy: list[int] = []  # sorted; ends (known or assumed) of calls that are no longer held
-        self._held: dict[int, Lease] = {}
-        self._abandoned: dict[int, tuple[Lease, int]] = {}
-        self._held_units = 0
-        self._refusals = Refusals()
+        self._book = Book(history_ns)
+        self._freezes = Freezes(self._book)
+        self._reserves = Reserves()
         self._next_id = 1
         self._latest_ns: int | None = None
-        self.remembers_from_ns: int | None = None
+        self._set(checked(limits))
+
+    def _set(self, limits: tuple[Limit, ...]) -> None:
+        self._limits = limits
+        self._gauges = [Gauge(limit, self._book.tally(kind_of(limit)), self._guard_ns) for limit in limits]
+        self._executes = [gauge for gauge in self._gauges if isinstance(gauge.limit, ExecutionLimit)]
+        self._longest_ns: dict[Kind, int] = {}
+        for gauge in self._gauges:
+            kind = gauge.tally.kind
+            self._longest_ns[kind] = max(self._longest_ns.get(kind, 0), gauge.window_ns or 0)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -94,82 +118,125 @@ class Budget:
         return self._limits
 
     @property
+    def scoped(self) -> bool:
+        """Whether it depends on the call if it may start: a call may have to wait while others need not."""
+        return self._freezes.narrow or any(gauge.scoped for gauge in self._gauges)
+
+    @property
     def in_flight(self) -> tuple[Lease, ...]:
         """Leases that were neither ended, abandoned nor forgotten, oldest first."""
-        return tuple(self._held.values())
+        return tuple(self._book.held.values())
+
+    @property
+    def remembers_from_ns(self) -> int | None:
+        """Since when nothing is forgotten; None: nothing ever was."""
+        return self._book.remembers_from_ns
 
     @property
     def frozen(self) -> Freeze | None:
         """The refusal that holds everything back, if any."""
-        return self._refusals.freeze
+        whole = (its for its in self._freezes.all() if its.operation is None and its.object is None)
+        return next(whole, None)
 
-    def admit(self, now_ns: int, cost: int = 1) -> Lease | Wait:
-        """Take one call of `cost` units out of every limit, or say what is full and until when.
+    @property
+    def freezes(self) -> tuple[Freeze, ...]:
+        """Every refusal that holds something back: everything, an operation, or an object."""
+        return self._freezes.all()
+
+    def admit(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Lease | Wait:
+        """Take one call of `cost` units out of every limit it counts in, or say what is full and until when.
 
         Start the call at or after `now_ns`. Every lease must come back through exactly one of `ended`,
-        `abandoned`, `forget`. Raises ValueError if cost is below 1.
+        `abandoned`, `forget`. Without `ask` it counts in the limits that all calls share. Raises ValueError if
+        cost is below 1.
         """
         if cost < 1:
             raise ValueError(f"a call costs at least 1 unit, got {cost}")
-        wait = self.obstacle(now_ns, cost)
+        ask = ask or _ANY
+        wait = self.obstacle(now_ns, cost, ask)
         if wait is not None:
             return wait
-        self._latest_ns = now_ns
-        self._prune(now_ns)
-        lease = Lease(self._next_id, now_ns, cost, probe=self.frozen is not None)
+        self._advance(now_ns)
+        lease = Lease(
+            self._next_id,
+            now_ns,
+            cost,
+            self._freezes.probes(ask),
+            ask.operation,
+            ask.object,
+            ask.bytes,
+            self._reserve(ask),
+        )
         self._next_id += 1
-        self._held[lease.id] = lease
-        self._held_units += cost
-        self._refusals.admitted(lease)
+        self._book.hold(lease)
+        self._freezes.admitted(lease)
         return lease
 
-    def obstacle(self, now_ns: int, cost: int = 1) -> Wait | None:
-        """What keeps a call of `cost` units from starting now (the longest wait), or None. Takes nothing."""
-        return max(self._waits(now_ns, cost), key=_lateness, default=None)
+    def obstacle(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Wait | None:
+        """What keeps a call of `cost` units from starting now (the longest wait), or None. Takes nothing.
 
-    def ended(self, lease: Lease, arrived_by_ns: int, free_at_ns: int | None = None, fine: bool = True) -> bool:
+        Without `ask`: what keeps every call back, whatever it is.
+        """
+        return max(self._waits(now_ns, cost, ask), key=_lateness, default=None)
+
+    def ended(
+        self,
+        lease: Lease,
+        arrived_by_ns: int,
+        free_at_ns: int | None = None,
+        fine: bool = True,
+        ended_ns: int | None = None,
+        execution_ns: int | None = None,
+    ) -> bool:
         """The answer came; the call had arrived by `arrived_by_ns` at the latest (see `arrival_bound`).
 
         The concurrency slot is free at once, or at `free_at_ns`. `fine` is False if the answer was a failure
-        of the system (then a probe does not open a frozen gate). Works for an abandoned call whose answer
-        came late. Returns False, and changes nothing, if the lease is settled already. Raises ValueError if
-        the bound lies before the admission: the lease then stays in flight, which is the safe side.
+        of the system (then a probe does not open a frozen gate). `ended_ns`: when the answer came; without it, the
+        execution time that was reserved counts, with it what `execution_bound` tells, or `execution_ns`. Works for
+        an abandoned call whose answer came late. Returns False, and changes nothing, if the lease is settled
+        already. Raises ValueError if the bound lies before the admission: the lease then stays in flight, which is
+        the safe side.
         """
         if arrived_by_ns < lease.admitted_ns:
             raise ValueError(
                 f"call {lease.id}, admitted at {lease.admitted_ns}, cannot have arrived by {arrived_by_ns}; "
                 "use  arrival_bound(), which does not believe impossible reports"
             )
-        if not self._release(lease):
+        if not self._book.release(lease):
             return False
-        self._spend(arrived_by_ns, lease.cost)
+        if execution_ns is None:
+            execution_ns = lease.execution_ns
+            if ended_ns is not None:
+                execution_ns = execution_bound(lease.admitted_ns, ended_ns, arrived_by_ns, self._guard_ns)
+        if ended_ns is not None:
+            self._reserves.ended(lease.operation, execution_ns)
+        self._book.spend(spent(lease, execution_ns, arrived_by_ns=arrived_by_ns, ended_ns=ended_ns))
         if free_at_ns is not None:
-            insort(self._busy, free_at_ns)
+            self._book.keep_busy(spent(lease, 0, safe_at_ns=free_at_ns))
         if fine:
-            self._refusals.ended_fine(lease, min((limit.limit for limit in self._limits), default=1))
+            self._freezes.ended_fine(lease, self._narrowest)
         else:
-            self._refusals.unanswered(lease)
+            self._freezes.unanswered(lease)
         return True
 
     def abandoned(self, lease: Lease, safe_at_ns: int) -> bool:
         """No answer will be awaited; the call has surely arrived and ended by `safe_at_ns`.
 
-        Until then it counts as in flight in every limit, afterwards as arrived at `safe_at_ns`. A frozen gate
-        whose probe is abandoned may send another at `safe_at_ns`. Returns False if the lease is settled.
+        Until then it counts as in flight in every limit, afterwards as arrived (and executed all the while) at
+        `safe_at_ns`. A frozen gate whose probe is abandoned may send another at `safe_at_ns`. Returns False if the
+        lease is settled.
         """
-        if not self._unhold(lease):
+        if not self._book.unhold(lease):
             return False
-        self._spend(safe_at_ns, lease.cost)
-        insort(self._busy, safe_at_ns)
-        self._abandoned[lease.id] = (lease, safe_at_ns)
-        self._refusals.unanswered(lease, safe_at_ns)
+        self._book.abandon(lease, safe_at_ns)
+        self._freezes.unanswered(lease, safe_at_ns)
         return True
 
     def forget(self, lease: Lease) -> bool:
         """The call surely never left: give everything back. Returns False if the lease is settled already."""
-        if not self._unhold(lease):
+        if not self._book.unhold(lease):
             return False
-        self._refusals.unanswered(lease)
+        self._freezes.unanswered(lease)
         return True
 
     def restore(self, spends: Iterable[Spend], now_ns: int) -> None:
@@ -177,198 +244,144 @@ class Budget:
 
         Raises ValueError for a spend that has neither `arrived_by_ns` nor `safe_at_ns`.
         """
-        found = list(spends)
-        for spend in found:
-            bound = spend.safe_at_ns if spend.arrived_by_ns is None else spend.arrived_by_ns
-            if bound is None:
-                raise ValueError("a restored call needs arrived_by_ns, or safe_at_ns if its end is not known")
-            self._arrivals.extend([bound] * spend.cost)
+        for spend in sorted(spends, key=lambda spend: spend.bound_ns):
             if spend.arrived_by_ns is None:
-                self._busy.append(bound)
-        self._arrivals.sort()
-        self._busy.sort()
-        self._latest_ns = now_ns if self._latest_ns is None else max(self._latest_ns, now_ns)
+                self._book.expect(spend)
+            else:
+                self._book.spend(spend)
+        self._meet(now_ns)
 
-    def freeze(self, until_ns: int, reason: str, limit_name: str | None = None) -> None:
+    def freeze(
+        self,
+        until_ns: int,
+        reason: str,
+        limit_name: str | None = None,
+        scope: str | None = None,
+        object_: str | None = None,
+    ) -> None:
         """The system refused. Nothing starts before `until_ns`, then exactly one probe until it ends fine.
 
+        Frozen is what was refused: the calls of operation `scope`, those on `object_`, everything if neither is
+        told; `limit_name`, if it is a limit of one operation, tells the operation too. The rest goes on.
         Several refusals: the latest time holds; a refusal never shortens a freeze and gives nothing back.
         After a fine probe the gate returns step by step (two calls in flight, one more per fine end) until it
         is as wide as its narrowest limit, so that the backlog does not come back in lockstep.
         """
-        self._refusals.refused(until_ns, reason, limit_name)
+        named = next((limit for limit in self._limits if limit.name == limit_name), None)
+        operation = scope if named is None or scope is not None else named.operation
+        self._freezes.refused(until_ns, reason, limit_name, operation, object_)
 
     def resize(self, limits: Iterable[Limit], now_ns: int) -> None:
         """Other limits from now on, for every call admitted from now on; what is spent stays spent.
 
         Every window that holds a call admitted after this moment keeps the new limits, calls admitted before
-        included (back to `remembers_from_ns`); every window without one keeps the old. Raises ValueError as
-        the constructor does, and then changes nothing.
+        included (back to `remembers_from_ns`); every window without one keeps the old. A limit of a new shape
+        (operation, object, unit) counts the calls of the last `history_ns`, at most 20,000 of them. Raises
+        ValueError as the constructor does, and then changes nothing.
         """
         new = checked(limits)
-        self._history_ns = max(self._history_ns, self._longest_ns())
-        self._limits = new
-        self._latest_ns = now_ns if self._latest_ns is None else max(self._latest_ns, now_ns)
+        self._book.history_ns = max(self._book.history_ns, *self._longest_ns.values(), 0)
+        self._set(new)
+        self._meet(now_ns)
 
     def usage(self, now_ns: int) -> list[Usage]:
         """How full each limit is now, in the order of the limits. Changes nothing."""
-        found = []
-        for limit in self._limits:
-            used = self._used(limit, now_ns)
-            free_at = now_ns if used < limit.limit else self._room_at(limit, now_ns, 1)
-            window_ns = limit.window_ns if isinstance(limit, RateLimit) else None
-            found.append(Usage(limit.name, used, limit.limit, window_ns, free_at))
-        return found
+        return [gauge.usage(now_ns) for gauge in self._gauges]
 
     def eta(self, now_ns: int, ahead: int, call_ns: int = 0) -> int:
         """When the call with `ahead` calls before it may start, if all cost 1 and every one goes as it can.
 
         An estimate: calls in flight are taken to end now, `call_ns` is the mean length of a call. Exact for
-        one rate limit and calls without length. Never before the end of a freeze.
+        one rate limit and calls without length. Never before the end of a freeze. Limits of one operation or object
+        are left out.
         """
         start_ns = now_ns if self.frozen is None else max(now_ns, self.frozen.until_ns)
-        return max((self._eta(limit, start_ns, ahead, call_ns) for limit in self._limits), default=start_ns)
+        told = [start_ns]
+        for gauge in self._gauges:
+            if gauge.limit.operation is None and not gauge.limit.per_object and gauge.tally.kind.unit != "bytes":
+                units = max(call_ns, 1) if gauge in self._executes else 1
+                told.append(gauge.eta(start_ns, ahead, call_ns, units))
+        return max(told)
 
     def snapshot(self) -> BudgetState:
         """The whole state, to go on later exactly as if nothing had happened (`from_snapshot`)."""
+        book = self._book
         return BudgetState(
-            self._limits,
-            self._guard_ns,
-            self._history_ns,
-            tuple(self._arrivals),
-            tuple(self._busy),
-            self.in_flight,
-            tuple(self._abandoned.values()),
-            self._refusals.freeze,
-            self._refusals.way_back,
-            self._next_id,
-            self._latest_ns,
-            self.remembers_from_ns,
+            limits=self._limits,
+            guard_ns=self._guard_ns,
+            history_ns=book.history_ns,
+            meters=book.states(self._latest_ns or 0),
+            recent=tuple(book.recent),
+            expected=tuple(book.expected),
+            busy=tuple(book.busy),
+            held=self.in_flight,
+            abandoned=tuple(book.abandoned.values()),
+            refusals=self._freezes.states(),
+            reserves=self._reserves.snapshot(),
+            next_id=self._next_id,
+            latest_ns=self._latest_ns,
+            remembers_from_ns=self.remembers_from_ns,
         )
 
     @classmethod
     def from_snapshot(cls, state: BudgetState) -> "Budget":
         """The budget as it was. If its process died meanwhile, call `abandoned` for each of `in_flight`."""
-        budget = cls(state.limits, state.guard_ns, state.history_ns)
-        budget._arrivals = list(state.arrivals)
-        budget._busy = list(state.busy)
-        budget._held = {lease.id: lease for lease in state.held}
-        budget._abandoned = {lease.id: (lease, safe_at) for lease, safe_at in state.abandoned}
-        budget._held_units = sum(lease.cost for lease in state.held)
-        budget._refusals = Refusals(state.freeze, state.way_back)
-        budget._next_id = state.next_id
-        budget._latest_ns = state.latest_ns
-        budget.remembers_from_ns = state.remembers_from_ns
+        budget = cls((), state.guard_ns, state.history_ns)
+        book = budget._book
+        book.held.update((lease.id, lease) for lease in state.held)
+        book.abandoned.update((lease.id, (lease, spend)) for lease, spend in state.abandoned)
+        book.expected.extend(state.expected)
+        book.busy.extend(state.busy)
+        book.recent.extend(state.recent)
+        book.take(state.meters)
+        book.remembers_from_ns = state.remembers_from_ns
+        budget._freezes = Freezes(book, state.refusals)
+        budget._reserves = Reserves(state.reserves)
+        budget._next_id, budget._latest_ns = state.next_id, state.latest_ns
+        budget._set(state.limits)
         return budget
 
     # -- what stands in the way
 
-    def _waits(self, now_ns: int, cost: int) -> Iterator[Wait]:
+    def _waits(self, now_ns: int, cost: int, ask: Ask | None) -> Iterator[Wait]:
         if self._latest_ns is not None and now_ns < self._latest_ns:
             yield Wait(self._latest_ns, "clock", "the clock went back; waiting until it is where it was")
-        refused = self._refusals.obstacle(now_ns)
-        if refused is not None:
-            yield refused
-        if self._refusals.way_back is not None:
-            yield from self._limit_wait(ConcurrencyLimit(self._refusals.way_back.allowed, "return"), now_ns, 1)
-        for limit in self._limits:
-            yield from self._limit_wait(limit, now_ns, cost if isinstance(limit, RateLimit) else 1)
+        of = ask or _ANY
+        yield from self._freezes.waits(now_ns, of)
+        reserve_ns = 1 if ask is None else self._reserve(of)
+        for gauge in self._gauges:
+            wait = gauge.wait(now_ns, gauge.need(cost, of, reserve_ns), of.object)
+            if wait is not None:
+                yield wait
 
-    def _limit_wait(self, limit: Limit, now_ns: int, cost: int) -> Iterator[Wait]:
-        used = self._used(limit, now_ns)
-        if used + cost > limit.limit:
-            yield Wait(self._room_at(limit, now_ns, cost), limit.name, _why(limit, used, cost))
+    def _reserve(self, ask: Ask) -> int:
+        """The execution time to set aside for a call: what it says, what a limit states, or what was learned."""
+        counting = [gauge for gauge in self._executes if gauge.tally.covers(ask.operation, ask.object)]
+        if not counting:
+            return 0
+        stated = [gauge.limit.call_ns for gauge in counting if isinstance(gauge.limit, ExecutionLimit)]
+        known = [call_ns for call_ns in [ask.execution_ns, *stated] if call_ns is not None]
+        reserve_ns = min(known) if known else self._reserves.estimate(ask.operation)
+        return min(reserve_ns, *(gauge.capacity for gauge in counting))
 
-    # -- counting
+    def _narrowest(self, operation: str | None, object_: str | None) -> int:
+        """The smallest limit that such calls stand under, in calls."""
+        widths = [
+            gauge.limit.limit
+            for gauge in self._gauges
+            if gauge.tally.kind.unit in ("calls", "slots") and gauge.tally.covers(operation, object_)
+        ]
+        return min(widths, default=1)
 
-    def _used(self, limit: Limit, now_ns: int) -> int:
-        if isinstance(limit, ConcurrencyLimit):
-            return len(self._held) + len(self._busy) - bisect_right(self._busy, now_ns)
-        return self._held_units + len(self._arrivals) - self._first_counted(limit, now_ns)
+    # -- time
 
-    def _first_counted(self, limit: RateLimit, now_ns: int) -> int:
-        return bisect_right(self._arrivals, now_ns - limit.window_ns - self._guard_ns)
+    def _meet(self, now_ns: int) -> None:
+        self._advance(now_ns if self._latest_ns is None else max(self._latest_ns, now_ns))
 
-    def _room_at(self, limit: Limit, now_ns: int, cost: int) -> int | None:
-        """The first instant at which `cost` more units fit, or None if an end of a call must come first."""
-        if cost > limit.limit:
-            return None
-        excess = self._used(limit, now_ns) + cost - limit.limit
-        if isinstance(limit, ConcurrencyLimit):
-            return _at(self._busy, bisect_right(self._busy, now_ns) + excess - 1)
-        leaving = _at(self._arrivals, self._first_counted(limit, now_ns) + excess - 1)
-        return None if leaving is None else leaving + limit.window_ns + self._guard_ns
-
-    def _eta(self, limit: Limit, now_ns: int, ahead: int, call_ns: int) -> int:
-        rounds, place = divmod(ahead, limit.limit)
-        if isinstance(limit, ConcurrencyLimit):
-            waits = place >= limit.limit - self._used(limit, now_ns)
-            return now_ns + (rounds + waits) * call_ns
-        period_ns = limit.window_ns + self._guard_ns
-        excess = self._used(limit, now_ns) + place + 1 - limit.limit
-        if excess <= 0:
-            return now_ns + rounds * period_ns
-        leaving = _at(self._arrivals, self._first_counted(limit, now_ns) + excess - 1)
-        first = now_ns if leaving is None else leaving
-        return first + (rounds + 1) * period_ns
-
-    def _longest_ns(self) -> int:
-        return max((limit.window_ns for limit in self._limits if isinstance(limit, RateLimit)), default=0)
-
-    # -- changing
-
-    def _spend(self, arrived_by_ns: int, cost: int) -> None:
-        if cost == 1:
-            insort(self._arrivals, arrived_by_ns)
-            return
-        place = bisect_right(self._arrivals, arrived_by_ns)
-        self._arrivals[place:place] = [arrived_by_ns] * cost
-
-    def _unhold(self, lease: Lease) -> bool:
-        if self._held.pop(lease.id, None) is None:
-            return False
-        self._held_units -= lease.cost
-        return True
-
-    def _release(self, lease: Lease) -> bool:
-        """Take a lease out of what is held or abandoned; False if it is in neither."""
-        if self._unhold(lease):
-            return True
-        entry = self._abandoned.pop(lease.id, None)
-        if entry is None:
-            return False
-        safe_at_ns = entry[1]
-        first = bisect_left(self._arrivals, safe_at_ns)
-        del self._arrivals[first : first + lease.cost]
-        del self._busy[bisect_left(self._busy, safe_at_ns)]
-        return True
-
-    def _prune(self, now_ns: int) -> None:
-        """Forget what no window can hold any more; a little at a time, so that it costs O(1) per call."""
-        gone = bisect_right(self._busy, now_ns)
-        if gone:
-            settled = [key for key, (_, safe_at) in self._abandoned.items() if safe_at <= now_ns]
-            for key in settled:
-                del self._abandoned[key]
-            del self._busy[:gone]
-        horizon = now_ns - max(self._history_ns, self._longest_ns()) - self._guard_ns
-        old = bisect_right(self._arrivals, horizon)
-        if old >= _PRUNE_AT and 2 * old >= len(self._arrivals):
-            self.remembers_from_ns = self._arrivals[old - 1] + 1
-            del self._arrivals[:old]
+    def _advance(self, now_ns: int) -> None:
+        self._latest_ns = now_ns
+        self._book.advance(now_ns, self._longest_ns, self._guard_ns)
 
 
 def _lateness(wait: Wait) -> tuple[bool, int]:
     return (wait.until_ns is None, wait.until_ns or 0)
-
-
-def _at(times: list[int], index: int) -> int | None:
-    return times[index] if index < len(times) else None
-
-
-def _why(limit: Limit, used: int, cost: int) -> str:
-    if cost > limit.limit:
-        return f"the call costs {cost} units and {limit.name} never allows more than {limit.limit}; split it"
-    if isinstance(limit, ConcurrencyLimit):
-        return f"{used} of {limit.limit} calls are in flight ({limit.name})"
-    return f"{used} of {limit.limit} units are spent in the last {limit.window_ns / 1e9:g} s ({limit.name})"

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from broker.store.rows import Call
-from policies.budget import Budget
+from policies.budget import Ask, Budget
 from policies.lanes import DEFAULT_FLOORS_PERCENT
 from policies.limits import Lease, Limit, Spend, Wait
 from policies.order import Order, Share
@@ -16,6 +16,7 @@ from policies.order_cost import cost_us
 from policies.retries import Blocked, Breaker, Pass, RetryBudget
 
 _SECOND_NS = 1_000_000_000
+ASK_TO_FIND = Ask("find")
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -75,6 +76,8 @@ class Gate:
         self._breaker = Breaker()
         self._retries = RetryBudget()
         self._random = random
+        self._held: Closed | None = None
+        """Until when the first of those set aside for limits of their own has to wait."""
 
     def steer(
         self,
@@ -113,36 +116,60 @@ class Gate:
             self._breaker.unsent(passage)
             if waiting.unread:
                 return Closed(now_ns, "reading", "the next calls are being read from the store")
+            if self._held is not None:
+                return self._held
             return Closed(now_ns + _SECOND_NS, "retries", "repeated calls wait: the ERP fails too often")
-        lease = self._lease(now_ns)
+        lease = self._lease(now_ns, ask_to_post(call))
         if call.sent == 0:
             self._retries.first_call()
         return Admission(waiting.take(), lease, passage)
 
     def _next(self, waiting: Waiting, now_ns: int) -> Call | None:
-        """The first call that may go; those are passed over whose repetition is not affordable."""
+        """The first call that may go; passed over are those whose repetition is not affordable, or whose operation or
+        object has no room: what they leave is used by the others."""
         if self._retries.affordable:
             waiting.bring_back()
+        if self._held is not None and self._held.until_ns is not None and self._held.until_ns <= now_ns:
+            self._room_again(waiting)
         while (call := waiting.first()) is not None:
-            if call.sent == 0 or self._retries.take(now_ns, True):
+            if (own := self.held_back(call, now_ns)) is not None:
+                self._held = _earlier(self._held, own)
+            elif call.sent == 0 or self._retries.take(now_ns, True):
                 return call
             waiting.set_aside()
         if waiting.unread or not waiting.bring_back():
             return None
         call = waiting.first()
-        return call if call is not None and self._retries.take(now_ns, False) else None
+        if call is None or self.held_back(call, now_ns) is not None:
+            return None
+        return call if self._retries.take(now_ns, False) else None
+
+    def _room_again(self, waiting: Waiting) -> None:
+        self._held = None
+        while waiting.bring_back():
+            pass
+
+    def held_back(self, call: Call, now_ns: int) -> Closed | None:
+        """Why this call may not be posted now although others may: a limit of its operation or of its object is full.
+
+        Such a call is set aside; a limit of the whole system holds back every call, and this is not asked.
+        """
+        if not self.budget.scoped:
+            return None
+        obstacle = self.budget.obstacle(now_ns, ask=ask_to_post(call))
+        return None if obstacle is None else _closed(obstacle)
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
-        if (obstacle := self.budget.obstacle(now_ns)) is not None:
+        if (obstacle := self.budget.obstacle(now_ns, ask=ASK_TO_FIND)) is not None:
             return _closed(obstacle)
         passage = self._breaker.permit(now_ns)
         if isinstance(passage, Blocked):
             return Closed(passage.until_ns, "breaker", passage.reason)
-        return Admission(call, self._lease(now_ns), passage)
+        return Admission(call, self._lease(now_ns, ASK_TO_FIND), passage)
 
-    def _lease(self, now_ns: int) -> Lease:
-        lease = self.budget.admit(now_ns)
+    def _lease(self, now_ns: int, ask: Ask) -> Lease:
+        lease = self.budget.admit(now_ns, ask=ask)
         assert isinstance(lease, Lease), "no obstacle, so there is room"
         return lease
 
@@ -150,7 +177,8 @@ class Gate:
 
     def answered(self, admission: Admission, arrived_by_ns: int, fine: bool, now_ns: int) -> None:
         """An answer came; `fine` unless it says that the system could not take the call."""
-        self.budget.ended(admission.lease, arrived_by_ns, fine=fine)
+        self.budget.ended(admission.lease, arrived_by_ns, fine=fine, ended_ns=now_ns)
+        self._look_again()
         if fine:
             self._breaker.succeeded(admission.passage)
             self._retries.succeeded()
@@ -161,20 +189,39 @@ class Gate:
         """The system refused for its limits: freeze until it said, then one probe."""
         self.budget.freeze(until_ns, reason)
         self.budget.ended(admission.lease, arrived_by_ns, fine=False)
+        self._look_again()
         self._breaker.unsent(admission.passage)
 
     def unanswered(self, admission: Admission, safe_at_ns: int, now_ns: int) -> None:
         """No answer: the call may be at the system until `safe_at_ns`."""
         self.budget.abandoned(admission.lease, safe_at_ns)
+        self._look_again()
         self._breaker.failed(admission.passage, now_ns, self._random())
 
     def unsent(self, admission: Admission, now_ns: int, unreachable: bool) -> None:
         """It never left; `unreachable` when the system could not even be connected to."""
         self.budget.forget(admission.lease)
+        self._look_again()
         if unreachable:
             self._breaker.failed(admission.passage, now_ns, self._random())
         else:
             self._breaker.unsent(admission.passage)
+
+    def _look_again(self) -> None:
+        """An end may have made room for those set aside."""
+        if self._held is not None:
+            self._held = msgspec.structs.replace(self._held, until_ns=0)
+
+
+def ask_to_post(call: Call) -> Ask:
+    """What the limits have to know of a call before it is posted."""
+    return Ask("post", call.object)
+
+
+def _earlier(one: Closed | None, other: Closed) -> Closed:
+    if one is None or one.until_ns is None:
+        return other
+    return one if other.until_ns is None or one.until_ns <= other.until_ns else other
 
 
 def _closed(wait: Wait) -> Closed:

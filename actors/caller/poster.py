@@ -20,6 +20,7 @@ from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
 from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
+from actors.caller.spends import Folding
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
@@ -28,7 +29,7 @@ from actors.runtime.clock import microseconds
 from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
-from policies.budget import arrival_bound
+from policies.budget import GUARD_NS, arrival_bound, execution_bound
 from policies.lanes import LANES
 from policies.order import Block
 from policies.recoverability import FailureClass
@@ -82,6 +83,7 @@ class Poster:
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
         self._next_spend = 1
+        self._folding = Folding(store, adapter.system)
         self._due_at: int | None = None
         self._lead_ns = 0
         """How long the last turns took to make a call durable: a call whose moment is known begins so much earlier."""
@@ -107,6 +109,7 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
+                    await self._folding.step(self._next_spend, self.gate.budget.limits, context)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -255,7 +258,14 @@ class Poster:
             started = flight.admission.lease.admitted_ns
             unit.spends.append(
                 SpendRow(
-                    flight.spend, self._adapter.system, flight.kind, flight.call.intent_id, clock.boot, started, now
+                    flight.spend,
+                    self._adapter.system,
+                    flight.kind,
+                    flight.call.intent_id,
+                    clock.boot,
+                    started,
+                    now,
+                    flight.admission.lease.object,
                 )
             )
         try:
@@ -299,7 +309,8 @@ class Poster:
         self._wake.set()  # there may be room already, whatever the store says later
         lost = isinstance(answer.outcome, Lost)
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
-        end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us)
+        executed_ns = execution_bound(flight.leaves_ns, ended_ns, bound_ns, GUARD_NS) + safe_us * 1_000
+        end = SpendEnd(flight.spend, bound_ns + safe_us * 1_000, now + safe_us, executed_ns)
         with anyio.CancelScope(shield=True):
             if await self._store_step(flight, step, end, context):
                 del self._flights[flight.spend]

@@ -209,10 +209,18 @@ class Folder:
         return promoted
 
     async def _spends(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
-        spends = [(*_astuple(row), None, None) for unit in units for row in unit.spends]
+        rows = [row for unit in units for row in unit.spends]
+        spends = [(*_astuple(row)[:-1], None, None, row.object, None) for row in rows]
         await self._many(connection, self._q.spend, spends)
-        ends = [(e.arrived_by_ns, e.arrived_by_at, e.id) for unit in units for e in unit.spend_ends]
+        ends = [(e.arrived_by_ns, e.arrived_by_at, e.execution_ns, e.id) for unit in units for e in unit.spend_ends]
         await self._many(connection, self._q.spend_end, ends)
+        for gone, statement in (
+            ([(seq,) for unit in units for seq in unit.spends_gone], self._q.spend_gone),
+            ([(seq,) for unit in units for seq in unit.spend_sums_gone], self._q.spend_sum_gone),
+        ):
+            await self._many(connection, statement, gone)
+        sums = [_astuple(row) for unit in units for row in unit.spend_sums]
+        await self._many(connection, self._q.spend_sum, sums)
 
     # records -------------------------------------------------------------------------------------------------
 

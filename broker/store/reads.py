@@ -8,12 +8,12 @@ from typing import Any
 
 import aiosqlite
 import msgspec
-from sqlalchemy import Select, and_, func, literal_column, or_, select
+from sqlalchemy import Select, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
 from broker.store.engine import READERS_MAX, lease, to_its_end
-from broker.store.rows import Call
+from broker.store.rows import Call, SpendSum
 
 READ_SECONDS_MAX = 10.0
 """A reader that stays longer starves the checkpoint; it is cut off."""
@@ -109,6 +109,8 @@ class Spend(msgspec.Struct, frozen=True):
     started_at: int
     arrived_by_ns: int | None
     arrived_by_at: int | None
+    object: str | None = None
+    execution_ns: int | None = None
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
@@ -267,21 +269,29 @@ class Reads:
         rows = await self.rows(query)
         return read_call(rows[0]) if rows else None
 
-    async def spends(self, system: str, since_at: int, boot: str = "", since_ns: int = 0) -> list[Spend]:
-        """Calls that a system experienced since a moment, or that never ended for us.
-
-        The moment is given by the wall clock, and by the clock of a boot, which a jump of the wall clock does not move.
-        """
+    async def spends(self, system: str, after: int = 0, limit: int = 20_000) -> list[Spend]:
+        """Calls that a system experienced and that do not stand in a sum yet, by id, from the one after `after` on."""
         c = s.spend.c
-        recent = or_(
-            c.started_at >= since_at, and_(c.boot == boot, c.started_ns >= since_ns), c.arrived_by_ns.is_(None)
-        )
-        query = select(s.spend).where(c.system == system, recent)
-        return [Spend(*row) for row in await self.rows(query.order_by(s.spend.c.seq))]
+        query = select(s.spend).where(c.system == system, c.seq > after).order_by(c.seq).limit(limit)
+        return [Spend(*row) for row in await self.rows(query)]
+
+    async def old_spends(self, system: str, boot: str, before_ns: int, limit: int) -> list[Spend]:
+        """The first calls of this boot that had ended by then, oldest first."""
+        c = s.spend.c
+        query = select(s.spend).where(c.system == system, c.boot == boot, c.arrived_by_ns < before_ns)
+        return [Spend(*row) for row in await self.rows(query.order_by(c.seq).limit(limit))]
+
+    async def spend_sums(self, system: str) -> list[SpendSum]:
+        """What the spends add up to that are no longer there one by one, oldest first."""
+        c = s.spend_sum.c
+        return [
+            SpendSum(*row) for row in await self.rows(select(s.spend_sum).where(c.system == system).order_by(c.seq))
+        ]
 
     async def last_spend(self) -> int:
         """The highest spend id given so far."""
-        return int((await self.rows(select(func.max(s.spend.c.seq))))[0][0] or 0)
+        highest = [(await self.rows(select(func.max(table.c.seq))))[0][0] for table in (s.spend, s.spend_sum)]
+        return max(int(seq or 0) for seq in highest)
 
     async def milestones(self, key: str) -> list[Milestone]:
         """What has happened to a business key, oldest first."""

@@ -148,6 +148,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return Place(self.lane, self.tenant, self.workload, self.operation, self.partition)
 
     @property
+    def object(self) -> str | None:
+        """What it is about at its system (the account), as far as its order key tells."""
+        parts = self.order_ref.split("|")
+        return parts[3] if len(parts) > 3 else None
+
+    @property
     def money(self) -> Money | None:
         """The amount that moves, if any does."""
         return None if self.minor is None or self.currency is None else Money(self.minor, self.currency)
@@ -171,14 +177,33 @@ class SpendRow(msgspec.Struct, frozen=True):
     boot: str
     started_ns: int
     started_at: int
+    object: str | None = None
 
 
 class SpendEnd(msgspec.Struct, frozen=True):
-    """The latest instant at which the system can have seen the call."""
+    """The latest instant at which the system can have seen the call, and how long it executed at most."""
 
     id: int
     arrived_by_ns: int
     arrived_by_at: int
+    execution_ns: int | None = None
+
+
+class SpendSum(msgspec.Struct, frozen=True):
+    """What old spends add up to: calls that were over by a moment, on the clock of a boot and by the wall clock.
+
+    `seq` is the highest id of a spend that it stands for.
+    """
+
+    seq: int
+    system: str
+    kind: str
+    object: str | None
+    boot: str
+    until_ns: int
+    until_at: int
+    calls: int
+    execution_ns: int
 
 
 class TimerRow(msgspec.Struct, frozen=True):

@@ -153,8 +153,25 @@ spend = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("arrived_by_ns", BigInteger),
     Column("arrived_by_at", BigInteger),
+    Column("object", String),
+    Column("execution_ns", BigInteger),
 )
 Index("spend_system", spend.c.system, spend.c.started_at)
+
+spend_sum = Table(
+    "spend_sum",
+    metadata,
+    _seq(),
+    Column("system", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("object", String),
+    Column("boot", String, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+    Column("until_at", BigInteger, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("execution_ns", BigInteger, nullable=False),
+)
+Index("spend_sum_system", spend_sum.c.system, spend_sum.c.seq)
 
 timer = Table(
     "timer",

@@ -93,9 +93,12 @@ class Statements:
         self.spend_end = Compiled(
             update(s.spend)
             .where(s.spend.c.seq == bindparam("of"))
-            .values(arrived_by_ns=bindparam("arrived_by_ns"), arrived_by_at=bindparam("arrived_by_at")),
+            .values({name: bindparam(name) for name in ("arrived_by_ns", "arrived_by_at", "execution_ns")}),
             dialect,
         )
+        self.spend_gone = Compiled(delete(s.spend).where(s.spend.c.seq == bindparam("of")), dialect)
+        self.spend_sum = Compiled(_insert(s.spend_sum), dialect)
+        self.spend_sum_gone = Compiled(delete(s.spend_sum).where(s.spend_sum.c.seq == bindparam("of")), dialect)
         self.timer = Compiled(_insert(s.timer), dialect)
         self.timer_done = Compiled(delete(s.timer).where(s.timer.c.id == bindparam("of")), dialect)
         self.exception = Compiled(_insert(s.exception), dialect)

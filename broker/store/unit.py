@@ -17,6 +17,7 @@ from broker.store.rows import (
     QueueRow,
     SpendEnd,
     SpendRow,
+    SpendSum,
     StateRow,
     TimerRow,
 )
@@ -39,6 +40,9 @@ class Unit:
     call_changes: list[CallChange] = field(default_factory=list)
     spends: list[SpendRow] = field(default_factory=list)
     spend_ends: list[SpendEnd] = field(default_factory=list)
+    spends_gone: list[int] = field(default_factory=list)
+    spend_sums: list[SpendSum] = field(default_factory=list)
+    spend_sums_gone: list[int] = field(default_factory=list)
     timers: list[TimerRow] = field(default_factory=list)
     timers_done: list[str] = field(default_factory=list)
     exceptions: list[ExceptionRow] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Unit:
             + len(self.calls)
             + len(self.call_changes)
             + len(self.spends)
+            + len(self.spends_gone)
             + 1
         )
 

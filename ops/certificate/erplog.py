@@ -77,7 +77,7 @@ class Record(Struct, gc=False):
 
 
 class ErpLog:
-    """Everything that arrived, in the order of the log; parallel arrays of integers, 40 bytes a call."""
+    """Everything that arrived, in the order of the log; parallel arrays, one place a call."""
 
     def __init__(self) -> None:
         self.arrived_ns = array("q")
@@ -85,6 +85,7 @@ class ErpLog:
         self.seqs = array("q")
         self.lines = array("q")
         self.ops = array("B")
+        self.accounts: list[str] = []
         self.op_names: list[str] = []
         self.unfinished: list[int] = []
         self.limit_changes: list[tuple[int, list[Limit]]] = []
@@ -250,6 +251,7 @@ class _Reader:
         log.seqs.append(record.seq or 0)
         log.lines.append(self._line)
         log.ops.append(self._op_code(record.op))
+        log.accounts.append("")
         self._last_ns = max(self._last_ns, arrived_ns)
         return len(log) - 1
 
@@ -271,6 +273,7 @@ class _Reader:
             raise self._wrong(f"arrived_ns {arrived_ns}; its arrival line said {self.log.arrived_ns[index]}")
         self.log.ended_ns[index] = record.ended_ns
         self._last_ns = max(self._last_ns, record.ended_ns)
+        self.log.accounts[index] = record.account or ""
         if record.status == 429:
             self.log.refused_codes[record.code or "none"] += 1
         if record.answer not in (None, "sent"):

@@ -4,6 +4,8 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from ops.certificate.erplog import ErpLog
 from ops.certificate.limits import UNLIMITED, LimitTrack, describe
 from ops.certificate.model import NANOSECONDS_PER_SECOND, CallRef, LimitFinding, Place
@@ -22,14 +24,27 @@ CALLS_SHOWN = 100
 class Timeline:
     """The log's calls by arrival, with their ends sorted apart: what the scans need, made once."""
 
-    def __init__(self, log: ErpLog) -> None:
+    def __init__(self, log: ErpLog, of: Sequence[int] | None = None) -> None:
+        """`of`: the places in the log of the calls that count, in the order of arrival; all, if None."""
         self.log = log
-        self.by_arrival: Sequence[int] = range(len(log))
-        if not _is_sorted(log.arrived_ns):
+        self.by_arrival: Sequence[int] = range(len(log)) if of is None else of
+        if of is None and not _is_sorted(log.arrived_ns):
             self.by_arrival = array("q", sorted(range(len(log)), key=log.arrived_ns.__getitem__))
         self.arrivals = array("q", (log.arrived_ns[index] for index in self.by_arrival))
-        self.ends = array("q", sorted(log.ended_ns))
+        self.ends = array("q", sorted(log.ended_ns[index] for index in self.by_arrival))
         self._zero = _instant(log.wall_at_zero)
+
+    def only(self, op: str) -> "Timeline":
+        """The calls of one operation."""
+        return Timeline(self.log, array("q", (index for index in self.by_arrival if self.log.op(index) == op)))
+
+    def each(self) -> "Iterator[Timeline]":
+        """The calls of each account that the log names, by themselves."""
+        accounts: dict[str, array[int]] = {}
+        for index in self.by_arrival:
+            if account := self.log.accounts[index]:
+                accounts.setdefault(account, array("q")).append(index)
+        return (Timeline(self.log, of) for of in accounts.values())
 
     def at(self, instant_ns: int) -> str | None:
         """Wall time of an instant, RFC 3339 UTC to the microsecond, if the header tells the zero."""
@@ -38,9 +53,10 @@ class Timeline:
         return (self._zero + timedelta(microseconds=instant_ns // 1000)).isoformat().replace("+00:00", "Z")
 
     def post_span(self) -> tuple[int, int] | None:
-        """Arrival of the first and of the last post."""
-        posts = [self.log.arrived_ns[i] for i in range(len(self.log)) if self.log.op(i) == "post"]
-        return (min(posts), max(posts)) if posts else None
+        """Arrival of the first and of the last post; of the first and last call if there is no post."""
+        posts = [self.log.arrived_ns[i] for i in self.by_arrival if self.log.op(i) == "post"]
+        spanned = posts or self.arrivals
+        return (min(spanned), max(spanned)) if spanned else None
 
     def place(self, start_ns: int, inside: Callable[[int, int], bool]) -> Place:
         """The calls for which `inside(arrived_ns, ended_ns)`, in order of arrival."""
@@ -59,8 +75,15 @@ class Timeline:
 
 def find(timeline: Timeline, track: LimitTrack) -> LimitFinding:
     """Hold the whole log against one limit."""
+    if track.op is not None:
+        timeline = timeline.only(track.op)
     scan = {"rate": _rate, "concurrent": _concurrent, "execution": _execution}[track.kind]
-    return scan(timeline, track)
+    if track.per is None:
+        return scan(timeline, track)
+    found = [scan(part, track) for part in timeline.each()] or [scan(Timeline(timeline.log, ()), track)]
+    worst = min(found, key=lambda one: (one.margin, -one.worst))
+    violations = sum(one.violations for one in found)
+    return replace(worst, over=violations > 0, violations=violations, used_percent=None)
 
 
 def _rate(timeline: Timeline, track: LimitTrack) -> LimitFinding:
@@ -100,7 +123,7 @@ def _finding(track: LimitTrack, worst: Worst, place: Place, used: float | None, 
     value = worst.worst if unit == 1 else worst.worst / unit
     limit = worst.allowed if unit == 1 else worst.allowed / unit
     return LimitFinding(
-        name=describe(track.kind, limit, track.seconds),
+        name=describe(track, limit),
         kind=track.kind,
         seconds=track.seconds,
         limit=limit,

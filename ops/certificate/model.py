@@ -28,11 +28,16 @@ class Limit(Struct, frozen=True, omit_defaults=True):
     rate: at most `limit` calls arrive in any half-open window of `seconds`.
     concurrent: at most `limit` calls are in progress at any instant.
     execution: the ERP spends at most `limit` execution seconds inside any window of `seconds`.
+
+    op: only calls of that operation count. per: "object" if each account (the log's `account`) has the limit for
+    itself; calls that show no account are in none.
     """
 
     kind: LimitKind
     limit: int | float
     seconds: int | float | None = None
+    op: str | None = None
+    per: Literal["object"] | None = None
 
     @property
     def window_ns(self) -> int:

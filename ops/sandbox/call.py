@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from ops.sandbox.limits import Refusal
+from ops.sandbox.admission import Refusal
 
 Op = Literal["post", "find", "limits", "other"]
 Verdict = Literal["created", "replayed", "found", "absent", "read", "refused", "failed"]
@@ -29,7 +29,10 @@ class Peer(Protocol):
 
 
 class Call(msgspec.Struct):
-    """A call in progress. Times are monotonic nanoseconds; `concurrent` counts this call too."""
+    """A call in progress. Times are monotonic nanoseconds; `concurrent` counts this call too.
+
+    `touched` is the account whose own limits admitted it.
+    """
 
     seq: int
     op: Op
@@ -45,6 +48,7 @@ class Call(msgspec.Struct):
     fields: dict[str, Any] | None = None
     reference: str | None = None
     ended_ns: int | None = None
+    touched: str | None = None
     fault: str | msgspec.UnsetType = msgspec.UNSET
 
     def text(self, field: str) -> str | None:

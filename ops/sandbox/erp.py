@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from ops.sandbox.admission import Admission, Refusal
 from ops.sandbox.call import Call, Op, Peer, Reply, problem, unanswered
 from ops.sandbox.documents import check, fingerprint
 from ops.sandbox.faults import (
@@ -32,7 +33,7 @@ from ops.sandbox.faults import (
 from ops.sandbox.garbage import spoil
 from ops.sandbox.journal import Journal
 from ops.sandbox.ledger import Entry, Ledger
-from ops.sandbox.limits import Admission, Profile
+from ops.sandbox.limits import Profile
 
 KEY_MAX_LENGTH = 255
 
@@ -85,7 +86,7 @@ class Erp:
         """Count and log the arrival of a call, and decide whether the limits have room for it."""
         self._seq += 1
         concurrent = self._admission.in_progress + 1
-        refusal = self._admission.arrive(arrived_ns)
+        refusal = self._admission.arrive(arrived_ns, op)
         call = Call(self._seq, op, method, path, arrived_ns, concurrent, refusal, peer)
         self._journal.arrived(call)
         return call
@@ -96,6 +97,11 @@ class Erp:
         if refused is not None:
             return refused
         _read_fields(call)
+        if (account := call.text("account_id")) is not None:
+            refusal = self._admission.touch(call.arrived_ns, call.op, account)
+            if refusal is not None:
+                return self._over(refusal)
+            call.touched = account
         delay_seconds, fault = self.faults.draw(call.op, call.text("account_id"), call.reference)
         try:
             if fault is None:
@@ -110,7 +116,7 @@ class Erp:
         if call.ended_ns is None:
             call.ended_ns = self._clock_ns()
             if call.refusal is None:
-                self._admission.end(call.arrived_ns, call.ended_ns)
+                self._admission.end(call.arrived_ns, call.ended_ns, call.op, call.touched)
 
     def finish(self, call: Call, reply: Reply) -> int:
         """End a call and log its end line; give its duration in nanoseconds for Server-Timing."""
@@ -122,11 +128,8 @@ class Erp:
         return ended_ns - call.arrived_ns
 
     def _refuse(self, call: Call) -> Reply | None:
-        refusal = call.refusal
-        if refusal is not None:
-            wait = str(refusal.retry_after_seconds).encode()
-            detail = f"the limits of profile {self.profile.profile!r} have no room for this call"
-            return problem(429, refusal.code, detail, ((b"retry-after", wait),))
+        if call.refusal is not None:
+            return self._over(call.refusal)
         if not self._is_authorized(call.authorization):
             challenge = ((b"www-authenticate", b"Bearer"),)
             return problem(401, "auth.required", "a valid bearer token is required", challenge)
@@ -135,6 +138,12 @@ class Erp:
         if call.op == "other":
             return problem(404, "path.unknown", "no operation has this method and path; see /openapi.json")
         return None
+
+    def _over(self, refusal: Refusal) -> Reply:
+        rule = ((b"x-ratelimit-rule", refusal.rule.encode()),) if refusal.rule else ()
+        headers = ((b"retry-after", str(refusal.retry_after_seconds).encode()), *rule)
+        detail = f"the limits of profile {self.profile.profile!r} have no room for this call"
+        return problem(429, refusal.code, detail, headers)
 
     def _is_authorized(self, authorization: str | None) -> bool:
         if self._settings.token_path is None:

@@ -48,17 +48,20 @@ class End(msgspec.Struct):
 
 
 class Past(msgspec.Struct):
-    """What earlier processes logged: the last `seq`, arrivals, and (arrived, ended) pairs in nanoseconds."""
+    """What earlier processes logged: the last `seq`, (arrived, operation), and
+    (arrived, ended, operation, account) of what ended, in nanoseconds."""
 
     last_seq: int = 0
-    arrivals: list[int] = []
-    ends: list[tuple[int, int]] = []
+    arrivals: list[tuple[int, str]] = []
+    ends: list[tuple[int, int, str, str | None]] = []
 
 
 class _Line(msgspec.Struct):
     seq: int | None = None
+    op: str = "other"
     arrived_ns: int = 0
     ended_ns: int | None = None
+    account: str | None = None
 
 
 class Journal:
@@ -164,6 +167,6 @@ def _remember(past: Past, line: _Line) -> None:
         return
     past.last_seq = max(past.last_seq, line.seq)
     if line.ended_ns is None:
-        past.arrivals.append(line.arrived_ns)
+        past.arrivals.append((line.arrived_ns, line.op))
     else:
-        past.ends.append((line.arrived_ns, line.ended_ns))
+        past.ends.append((line.arrived_ns, line.ended_ns, line.op, line.account))

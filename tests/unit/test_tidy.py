@@ -11,7 +11,10 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 ENTRANCES = ("run.py", "/__main__.py", "broker/store/migrations/", "ops/connectors/")
 """Where reading starts: programs, examples, and the steps that Alembic finds by their place."""
-AHEAD = {"policies/coalesce.py": "the one operation there is moves money; the first record to be updated needs it"}
+AHEAD = {
+    "policies/batches.py": "no adapter posts several rows in one call yet",
+    "policies/coalesce.py": "the one operation there is moves money; the first record to be updated needs it",
+}
 """Modules that nothing calls yet, and why they are here."""
 
 TEXT = {".py", ".md", ".toml", ".sh", ".yml", ".yaml", ".json", ".html", ".css", ".js", ".ini", ".service", ""}

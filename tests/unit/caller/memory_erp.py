@@ -18,7 +18,7 @@ from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.messages import AdjustmentRequest
-from policies.limits import ConcurrencyLimit, Limit
+from policies.limits import ConcurrencyLimit, ExecutionLimit, Limit, RateLimit, window_of
 from policies.recoverability import FailureClass
 
 WIRE_SECONDS = 0.0005
@@ -209,9 +209,11 @@ class MemoryErp:
 
 
 def _limit(limit: Limit) -> dict[str, Any]:
-    if isinstance(limit, ConcurrencyLimit):
-        return {"kind": "concurrent", "limit": limit.limit}
-    return {"kind": "rate", "limit": limit.limit, "seconds": limit.window_ns // 1_000_000_000}
+    kinds = {ConcurrencyLimit: "concurrent", ExecutionLimit: "execution", RateLimit: "rate"}
+    told: dict[str, Any] = {"kind": kinds[type(limit)], "limit": limit.limit}
+    if (window_ns := window_of(limit)) is not None:
+        told["seconds"] = window_ns // 1_000_000_000
+    return told | {"op": limit.operation, "per": "object" if limit.per_object else None}
 
 
 def _lines(seq: int, entry: Experienced) -> Sequence[dict[str, Any]]:

@@ -187,3 +187,56 @@ def test_limits_given_by_hand_replace_those_of_the_header(certified: Certify) ->
 def test_an_empty_log_proves_nothing(certified: Certify, calls: int) -> None:
     certificate = certified([header(), *[post(1, 0)][:calls]])
     assert certificate.verdict == ("PASS" if calls else "FAIL")
+
+
+def test_a_limit_of_one_operation_is_held_against_its_calls_alone(certified: Certify) -> None:
+    calls = [post(1 + i, i) for i in range(3)] + [post(4 + i, 10 + i, op="other") for i in range(5)]
+    limits = [{"kind": "rate", "limit": limit, "seconds": 1, "op": "post"} for limit in (3, 2)]
+    assert certified([header(limits[:1]), *calls]).verdict == "PASS"
+    over = finding(certified([header(limits), *calls]), "rate")
+    assert (over.worst, over.limit, over.name, over.over) == (3, 2, "2 post calls in any 1 s", True)
+
+
+def test_a_limit_per_object_is_held_against_each_account(certified: Certify) -> None:
+    limit = {"kind": "rate", "limit": 2, "seconds": 1, "per": "object"}
+    spread = [post(1 + i, i, account=f"acc-{i // 2}") for i in range(8)]
+    assert certified([header([limit]), *spread]).verdict == "PASS"
+    both = certified([header([limit]), *spread, post(9, 9, account="acc-1"), post(10, 10, account="acc-3")])
+    over = finding(both, "rate")
+    assert (over.worst, over.violations, over.name) == (3, 2, "2 calls in any 1 s for each object")
+    assert over.where is not None
+    assert [call.seq for call in over.where.calls] == [3, 4, 9]
+
+
+def test_calls_at_the_same_time_and_execution_time_are_held_per_object_too(certified: Certify) -> None:
+    slots = {"kind": "concurrent", "limit": 1, "per": "object"}
+    time = {"kind": "execution", "limit": 2, "seconds": 10, "op": "post", "per": "object"}
+    calls = [post(1, 0, 2 * SECOND, account="A"), post(2, SECOND, 3 * SECOND, account="B")]
+    assert certified([header([slots, time]), *calls]).verdict == "PASS"
+    more = certified([header([slots, time]), *calls, post(3, 2 * SECOND, 3 * SECOND, account="A")])
+    assert [one.over for one in more.limits] == [True, True]
+
+
+def test_a_limit_per_object_that_nobody_met_holds(certified: Certify) -> None:
+    limit = {"kind": "rate", "limit": 1, "seconds": 1, "per": "object"}
+    found = finding(
+        certified(
+            [header([limit]), post(1, 0, account=None, verdict="failed"), post(2, 1, account=None, verdict="failed")]
+        ),
+        "rate",
+    )
+    assert (found.worst, found.over) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("post: 300/min", ("rate", 300, 60, "post", None)),
+        ("30/10min per object", ("rate", 30, 600, None, "object")),
+        ("100000/month", ("rate", 100_000, 31 * 86_400, None, None)),
+        ("find: 1 concurrent per object", ("concurrent", 1, None, "find", "object")),
+    ],
+)
+def test_what_a_limit_counts_is_said_in_its_words(text: str, told: tuple[Any, ...]) -> None:
+    limit = parse_limit(text)
+    assert (limit.kind, limit.limit, limit.seconds, limit.op, limit.per) == told

@@ -104,7 +104,7 @@ def test_the_table_says_the_same_with_and_without_rich(certified: Certify) -> No
 
 
 def test_its_profiles_are_those_of_the_sandbox_erp() -> None:
-    profiles = tomllib.loads((ROOM.parent / "sandbox" / "profiles.toml").read_text())
+    profiles = tomllib.loads((ROOM.parent / "profiles.toml").read_text())
     theirs = {name: {parse_limit(text) for text in profile["limits"]} for name, profile in profiles.items()}
     assert {name: set(limits) for name, limits in PROFILES.items()} == {
         name: limits for name, limits in theirs.items() if limits

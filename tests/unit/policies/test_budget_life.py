@@ -308,6 +308,7 @@ def test_a_snapshot_goes_through_json_and_goes_on_as_if_nothing_had_happened():
     lease, other = admitted(budget, 0), admitted(budget, 0)
     budget.abandoned(other, 50)
     budget.freeze(10, "429")
+    budget.freeze(20, "429", scope="find", object_="B")
     state = msgspec.json.decode(msgspec.json.encode(budget.snapshot()), type=BudgetState)
     again = Budget.from_snapshot(state)
     assert again.snapshot() == budget.snapshot()

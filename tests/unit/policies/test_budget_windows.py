@@ -7,7 +7,7 @@ from gate_world import MS, SECOND, World, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.budget import Budget, ConcurrencyLimit, Lease, RateLimit, Wait
+from policies.budget import Budget, ConcurrencyLimit, ExecutionLimit, Lease, RateLimit, Wait
 
 TEN_A_SECOND = RateLimit(10, SECOND, "per second")
 PROFILES = [
@@ -75,7 +75,51 @@ def test_forgetting_old_calls_never_widens_the_gate(seed, arrival):
     found = World(Budget(limits, history_ns=0), limits, Random(seed), arrival=arrival, abandon=0.02, check_waits=False)
     assert found.run(1500) == []
     assert found.gate.remembers_from_ns is not None
-    assert len(found.gate.snapshot().arrivals) < 800
+    (meter,) = (meter for meter in found.gate.snapshot().meters if meter.unit == "calls")
+    assert len(meter.at) < 800
+
+
+SHAPES = [
+    (TEN_A_SECOND, RateLimit(3, SECOND, "posts", "post"), ConcurrencyLimit(2, "finds", "find")),
+    (TEN_A_SECOND, RateLimit(4, 10 * SECOND, "each", per_object=True), ConcurrencyLimit(5)),
+    (RateLimit(2, SECOND, "each", "post", True), ConcurrencyLimit(1, "one each", None, True), ConcurrencyLimit(4)),
+    (RateLimit(2000, SECOND, "bytes", unit="bytes"), RateLimit(900, SECOND, "bytes posted", "post", False, "bytes")),
+]
+KINDS = {"operations": ("post", "find", None), "objects": ("A", "B", "C", None), "bytes_max": 400}
+
+
+@given(SEEDS, st.sampled_from(SHAPES), ARRIVALS)
+@settings(max_examples=40, deadline=None)
+def test_limits_of_an_operation_or_an_object_hold_beside_those_of_the_system(seed, limits, arrival):
+    found = world(limits, seed, arrival=arrival, abandon=0.05, forget=0.05, cost_max=2, restart=0.03, **KINDS)
+    assert found.run(150) == []
+
+
+@given(SEEDS, ARRIVALS)
+@settings(max_examples=20, deadline=None)
+def test_limits_of_every_shape_can_be_changed_while_calls_are_under_way(seed, arrival):
+    found = world(SHAPES[0], seed, arrival=arrival, abandon=0.05, resize_to=SHAPES, resize=0.03, **KINDS)
+    assert found.run(150) == []
+
+
+STATED = 20 * SECOND
+EXECUTION = [
+    (ExecutionLimit(60, 60 * SECOND, "time", call_ns=STATED), ConcurrencyLimit(6)),
+    (ExecutionLimit(60, 30 * SECOND, "posting", "post", call_ns=STATED), TEN_A_SECOND),
+    (ExecutionLimit(25, 60 * SECOND, "each", None, True, STATED), ConcurrencyLimit(8)),
+]
+
+
+@given(SEEDS, st.sampled_from(EXECUTION), ARRIVALS)
+@settings(max_examples=25, deadline=None)
+def test_execution_time_stays_within_every_window_though_it_is_known_only_at_the_end(seed, limits, arrival):
+    found = world(limits, seed, arrival=arrival, abandon=0.05, restart=0.02, check_waits=False, **KINDS)
+    assert found.run(120) == []
+
+
+def test_the_judge_convicts_a_gate_that_reserves_too_little():
+    limits = (ExecutionLimit(8, 60 * SECOND, "time", call_ns=1),)
+    assert any("time" in problem for problem in world(limits, 1, check_waits=False).run(100))
 
 
 class LeakyBucket:
@@ -84,7 +128,7 @@ class LeakyBucket:
     def __init__(self, limit, window_ns):
         self.limit, self.window_ns, self.level, self.at, self.ids = limit, window_ns, 0.0, 0, 0
 
-    def admit(self, now_ns, cost=1):
+    def admit(self, now_ns, cost=1, ask=None):
         self.level = max(0.0, self.level - (now_ns - self.at) * self.limit / self.window_ns)
         self.at = now_ns
         if self.level + cost > self.limit:
@@ -101,7 +145,7 @@ class LeakyBucket:
 class FixedWindow(LeakyBucket):
     """A counter that starts at zero in every calendar window. Lets 2 N in around an edge."""
 
-    def admit(self, now_ns, cost=1):
+    def admit(self, now_ns, cost=1, ask=None):
         if now_ns // self.window_ns != self.at // self.window_ns:
             self.level = 0
         self.at = now_ns
@@ -119,7 +163,7 @@ class CountsStartsOnly(LeakyBucket):
         super().__init__(limit, window_ns)
         self.starts = []
 
-    def admit(self, now_ns, cost=1):
+    def admit(self, now_ns, cost=1, ask=None):
         self.starts = [s for s in self.starts if s + self.window_ns >= now_ns]
         if len(self.starts) >= self.limit:
             return Wait(self.starts[0] + self.window_ns + 1, "starts", "full")
@@ -142,8 +186,7 @@ def test_the_judge_convicts_a_gate_that_forgets_concurrency():
 
 
 def test_the_judge_convicts_a_gate_that_idles():
-    found = World(Budget([TEN_A_SECOND], guard_ns=1), (TEN_A_SECOND,), Random(1))
-    found.gate._limits = (RateLimit(9, SECOND, "per second"),)
+    found = World(Budget([RateLimit(9, SECOND, "per second")]), (TEN_A_SECOND,), Random(1))
     assert any("room is at" in problem for problem in found.run(50))
 
 

@@ -130,6 +130,17 @@ def test_the_call_over_the_rate_is_refused_with_a_retry_after(start: Start) -> N
     assert ends(erp.erp)[-1]["verdict"] == "refused"
 
 
+def test_an_account_over_its_own_limit_is_refused_and_others_are_not(start: Start) -> None:
+    erp = start("custom", limits=["2/day per object", "post: 5/day"])
+    statuses = [erp.post(f"key-{n}", account_id="A").status for n in range(3)]
+    refused = erp.post("key-4", account_id="A")
+    assert statuses == [201, 201, 429]
+    assert (refused.json["code"], refused.headers["x-ratelimit-rule"]) == ("rate.exceeded", "object")
+    assert erp.post("key-5", account_id="B").status == 201
+    assert erp.post("key-6", account_id="B").headers["x-ratelimit-rule"] == "post"
+    assert ends(erp.erp)[2]["account"] == "A"
+
+
 def test_control_paths_are_neither_logged_nor_limited(start: Start) -> None:
     erp = start("custom", limits=["1/day"])
     for path in ("/healthz", "/openapi.json", "/sandbox/faults"):

@@ -36,7 +36,7 @@ def test_the_header_gives_the_wall_time_at_monotonic_zero(tmp_path: Path) -> Non
 def test_a_later_process_remembers_what_arrived_and_what_ended(tmp_path: Path) -> None:
     written(tmp_path / "log").close()
     past = Journal(tmp_path / "log").past
-    assert (past.last_seq, past.arrivals, past.ends) == (2, [100, 200], [(100, 150)])
+    assert (past.last_seq, past.arrivals, past.ends) == (2, [(100, "post"), (200, "post")], [(100, 150, "post", None)])
 
 
 def test_a_torn_last_line_is_cut_before_the_next_one_is_written(tmp_path: Path) -> None:

@@ -1,22 +1,24 @@
 """The ERP's own limits, exact at their edges."""
 
+import tomllib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.sandbox.admission import Admission, RateWindow
 from ops.sandbox.limits import (
+    PROFILES_PATH,
     SECOND_NS,
-    Admission,
     Concurrent,
     Execution,
     LimitError,
     Rate,
-    RateWindow,
     load_profile,
     parse_limit,
 )
 
-PROFILES = ["demo", "small", "business-central", "netsuite", "xero", "dataverse", "unlimited", "custom"]
+PROFILES = [*tomllib.loads(PROFILES_PATH.read_text()), "custom"]
 
 
 def test_a_call_exactly_one_window_after_the_first_has_room() -> None:
@@ -80,9 +82,59 @@ def test_execution_seconds_count_calls_that_ended_and_calls_in_progress() -> Non
 
 def test_execution_seconds_leave_the_window_with_the_end_of_their_call() -> None:
     admission = Admission([Execution(10, 300)])
-    admission.remember([], [(0, 10 * SECOND_NS)])
+    admission.remember([], [(0, 10 * SECOND_NS, "post", None)])
     assert admission.arrive(310 * SECOND_NS - 1) is not None
     assert admission.arrive(310 * SECOND_NS) is None
+
+
+def test_a_limit_of_one_operation_counts_no_other() -> None:
+    admission = Admission([Rate(3, 60), Rate(1, 60, "post"), Concurrent(1, "find")])
+    assert admission.arrive(0, "post") is None
+    refusal = admission.arrive(1, "post")
+    assert refusal is not None
+    assert (refusal.code, refusal.rule) == ("rate.exceeded", "post")
+    assert admission.arrive(2, "find") is None
+    assert admission.arrive(3, "other") is not None
+    admission.end(2, 3, "find")
+    assert admission.arrive(61 * SECOND_NS, "find") is None
+
+
+def test_each_object_has_its_limit_for_itself() -> None:
+    admission = Admission([Rate(1, 60, None, "object"), Concurrent(5)])
+    for account in ("A", "B"):
+        assert admission.arrive(0) is None
+        assert admission.touch(0, "post", account) is None
+        admission.end(0, 5, "post", account)
+    assert admission.arrive(6) is None
+    refusal = admission.touch(6, "post", "A")
+    assert refusal is not None
+    assert refusal.rule == "object"
+    admission.end(6, 7)
+    assert admission.in_progress == 0
+    assert admission.touch(61 * SECOND_NS, "post", "A") is None
+
+
+def test_a_call_refused_for_its_object_takes_no_slot_of_it() -> None:
+    admission = Admission([Rate(1, 60, None, "object"), Concurrent(1, None, "object")])
+    assert admission.touch(0, "post", "A") is None
+    assert admission.touch(1, "post", "A") is not None
+    admission.arrive(0)
+    admission.end(0, 2, "post", "A")
+    assert admission.touch(70 * SECOND_NS, "post", "A") is None
+
+
+def test_bodies_read_in_another_order_than_their_calls_arrived_are_counted_all_the_same() -> None:
+    window = RateWindow(Rate(2, 1))
+    assert [window.arrive(at) for at in (10, 5)] == [0, 0]
+    assert window.arrive(8) > 0
+
+
+def test_what_earlier_processes_saw_of_an_object_is_not_forgotten() -> None:
+    admission = Admission([Rate(2, 60, "post", "object")])
+    admission.remember([(0, "post"), (1, "post")], [(0, 5, "post", "A"), (1, 5, "post", "B")])
+    assert admission.touch(10, "post", "A") is None
+    assert admission.touch(11, "post", "A") is not None
+    assert admission.touch(11, "post", "B") is None
 
 
 def test_every_window_sees_a_call_that_another_one_refused() -> None:
@@ -101,6 +153,11 @@ def test_every_window_sees_a_call_that_another_one_refused() -> None:
         ("5000/day", Rate(5_000, 86_400)),
         ("5 concurrent", Concurrent(5)),
         ("1200 execution-seconds/300s", Execution(1_200, 300)),
+        ("100000/month", Rate(100_000, 31 * 86_400)),
+        ("post: 300/min", Rate(300, 60, "post")),
+        ("find: 2 concurrent", Concurrent(2, "find")),
+        ("30/10min per object", Rate(30, 600, None, "object")),
+        ("post: 1 concurrent per object", Concurrent(1, "post", "object")),
     ],
 )
 def test_limits_are_written_in_words(text: str, limit: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from broker.store import reads as reads_module
-from broker.store.rows import ControlEnd, ControlRow, MilestoneRow, SpendEnd, SpendRow
+from broker.store.rows import ControlEnd, ControlRow, MilestoneRow, SpendEnd, SpendRow, SpendSum
 from broker.store.store import Store
 from broker.store.unit import Unit
 from tests.support.audits import verified
@@ -49,23 +49,33 @@ async def test_the_blocking_call_is_the_oldest_open_one_before_it(store: Store) 
 async def test_spends_without_an_end_are_found_again(store: Store) -> None:
     rows = [SpendRow(n, "erp", "post", f"i{n}", "boot", n * 10, n * 1000) for n in (1, 2, 3)]
     await store.commit(Unit(1, spends=rows, spend_ends=[SpendEnd(1, 15, 1500)]))
-    found = await store.reads.spends("erp", 1000)
+    found = await store.reads.spends("erp")
     assert [(spend.seq, spend.arrived_by_ns) for spend in found] == [(1, 15), (2, None), (3, None)]
-    assert [spend.seq for spend in await store.reads.spends("erp", 9_000)] == [2, 3]
-    ends = [SpendEnd(2, 25, 2500), SpendEnd(3, 35, 3500)]
-    await store.commit(Unit(2, spend_ends=ends))
-    assert [spend.seq for spend in await store.reads.spends("erp", 2500)] == [3]
+    assert [spend.seq for spend in await store.reads.spends("erp", after=1, limit=1)] == [2]
+    assert await store.reads.spends("crm") == []
     assert await store.reads.last_spend() == 3
 
 
-async def test_a_jump_of_the_wall_clock_forgets_no_spend_of_this_boot(store: Store) -> None:
-    rows = [
-        SpendRow(n, "erp", "post", f"i{n}", boot, n * 10, n * 1000) for n, boot in ((1, "old"), (2, "now"), (3, "now"))
-    ]
+async def test_old_spends_are_those_of_this_boot_that_had_ended_by_then(store: Store) -> None:
+    boots = ((1, "old"), (2, "now"), (3, "now"), (4, "now"))
+    rows = [SpendRow(n, "erp", "post", f"i{n}", boot, n * 10, n * 1000) for n, boot in boots]
     await store.commit(Unit(1, spends=rows, spend_ends=[SpendEnd(n, n * 10 + 5, n * 1000 + 500) for n in (1, 2, 3)]))
-    tomorrow = 86_400_000_000
-    assert [spend.seq for spend in await store.reads.spends("erp", tomorrow, "now", 25)] == [3]
-    assert [spend.seq for spend in await store.reads.spends("erp", tomorrow, "now", 0)] == [2, 3]
+    assert [spend.seq for spend in await store.reads.old_spends("erp", "now", 100, 10)] == [2, 3]
+    assert [spend.seq for spend in await store.reads.old_spends("erp", "now", 30, 10)] == [2]
+    assert [spend.seq for spend in await store.reads.old_spends("erp", "now", 100, 1)] == [2]
+
+
+async def test_spends_and_what_they_add_up_to_change_places_at_once(store: Store) -> None:
+    rows = [SpendRow(n, "erp", "post", f"i{n}", "boot", n * 10, n * 1000, "A") for n in (1, 2)]
+    await store.commit(Unit(1, spends=rows, spend_ends=[SpendEnd(n, n * 10 + 5, n, 7) for n in (1, 2)]))
+    both = SpendSum(2, "erp", "post", "A", "boot", 32, 9, 2, 14)
+    assert [spend.execution_ns for spend in await store.reads.spends("erp")] == [7, 7]
+    await store.commit(Unit(2, spends_gone=[1, 2], spend_sums=[both]))
+    assert (await store.reads.spends("erp"), await store.reads.spend_sums("erp")) == ([], [both])
+    assert await store.reads.last_spend() == 2
+    later = SpendSum(2, "erp", "post", None, "boot", 99, 9, 3, 15)
+    await store.commit(Unit(3, spend_sums_gone=[2], spend_sums=[later]))
+    assert await store.reads.spend_sums("erp") == [later]
 
 
 async def test_inbox_marks_milestones_and_exceptions_are_found_by_their_keys(store: Store) -> None:
