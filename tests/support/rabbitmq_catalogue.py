@@ -1,0 +1,40 @@
+"""The part of the catalogue of broker faults that is shown by tests of its own, beside those that hurt a rig."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_ALL = ("I1 nothing lost", "I2 handled once", "I4 order per account", "I8 healed, consumers back, nothing stuck")
+_CUTS = "tests/fault/test_rabbitmq_cuts.py"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Rows of the catalogue and the tests that show them; `only` chooses among them as pytest's `-k` does."""
+
+    number: str
+    title: str
+    tests: tuple[str, ...]
+    checked: tuple[str, ...] = _ALL
+    only: str = ""
+
+
+SUITES = (
+    Suite(
+        "-",
+        "the contract of every broker",
+        ("tests/contract",),
+        ("what the port promises: durable, confirmed, explicit settlement, order, kill -9",),
+        only="rabbitmq",
+    ),
+    Suite(
+        "F28 R15 R27",
+        "queue exists with other arguments; what `broker check` says",
+        ("tests/fault/test_rabbitmq_refuses.py", "tests/fault/test_rabbitmq_check.py"),
+        ("start refused with the difference, nothing changed",),
+    ),
+    Suite("F34 F35 F41", "200 random cuts through a proxy, daemon parts killed meanwhile", (_CUTS,), only="random"),
+    Suite("F34 F35", "acknowledgements and confirms swallowed, then a cut", (_CUTS,), only="swallowed"),
+    Suite("F39", "a silent line, without a reset", (_CUTS,), only="silent or stalled"),
+    Suite("F42 F44", "one byte at a time, segments of 7 bytes, a slow line", (_CUTS,), only="segments or slow"),
+)
