@@ -27,7 +27,7 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 _SUITE = "trixie"
 _SHARE = "/mnt"
 _ENTER = (
-    'mount --bind /proc "$1/proc" && mount --rbind /dev "$1/dev" && mount --bind "$2" "$1/mnt" '
+    'mount --bind /proc "$1/proc" && mount --rbind /dev "$1/dev" && mount --rbind "$2" "$1/mnt" '
     '&& folder=$1 && shift 2 && exec chroot "$folder" "$@"'
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 _ALL = ("I1 nothing lost", "I2 handled once", "I4 order per account", "I8 healed, consumers back, nothing stuck")
 _CUTS = "tests/fault/test_rabbitmq_cuts.py"
+_NETWORK = "tests/fault/test_rabbitmq_network.py"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ SUITES = (
     ),
     Suite("F34 F35 F41", "200 random cuts through a proxy, daemon parts killed meanwhile", (_CUTS,), only="random"),
     Suite("F34 F35", "acknowledgements and confirms swallowed, then a cut", (_CUTS,), only="swallowed"),
+    Suite(
+        "F38",
+        "manners of RabbitMQ 4.1 to 4.3, and lies, by a scripted peer",
+        ("tests/fault/test_rabbitmq_manners.py",),
+        ("nothing asked for that they refuse; the right messages named; consumers back",),
+    ),
     Suite("F39", "a silent line, without a reset", (_CUTS,), only="silent or stalled"),
-    Suite("F42 F44", "one byte at a time, segments of 7 bytes, a slow line", (_CUTS,), only="segments or slow"),
+    Suite("F39 F40", "link cut, in both directions and in one (network namespace)", (_NETWORK,), only="link"),
+    Suite("F42", "256 kbit/s; nothing passes a third of the time; 500 ms and more", (_NETWORK,), only="slow or lossy"),
+    Suite("F43", "our connections stall one by one and are let go in another order", (_CUTS,), only="clogged"),
+    Suite("F44", "one byte at a time, segments of 7 bytes", (_CUTS,), only="segments"),
+    Suite("F45", "the broker's name is not resolved, and then names another place", (_NETWORK,), only="name"),
 )

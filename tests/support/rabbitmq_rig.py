@@ -71,9 +71,9 @@ class Rig:
         self.store = store
         self.broker = broker
         self.relay = relay
-        self._clock = SystemClock()
+        self.clock = SystemClock()
         self._acceptor = Acceptor(broker, REGISTRY, {"erp.adjustment.request": DOMAIN}, PARTITIONS)
-        self._controls = Controls(store, self._clock)
+        self._controls = Controls(store, self.clock)
         self._moved = asyncio.Event()
         self._worker: asyncio.Task[None]
         self.accepted: list[str] = []
@@ -91,7 +91,7 @@ class Rig:
         life = HeldLife(self.store, self.broker, self._acceptor, REGISTRY, ErpRequestDecider())
         life.gate = self.gate
         actor = DeciderActor(life, self.broker, self.queues, self._controls, DOMAIN)
-        self._context = Context("decider", self._clock, SystemEntropy())
+        self._context = Context("decider", self.clock, SystemEntropy())
         self._worker = asyncio.create_task(actor.run(self._context))
 
     async def crash_worker(self) -> None:
@@ -132,7 +132,7 @@ class Rig:
 
     async def accept(self, count: int) -> None:
         """Accept so many messages in one transaction, as a door does."""
-        first, unit = len(self.accepted), Unit(microseconds(self._clock.now()))
+        first, unit = len(self.accepted), Unit(microseconds(self.clock.now()))
         for number in range(first, first + count):
             unit.accepts.append(self._acceptor.prepare(self._acceptor.read(_request(number)), unit.at))
         await self.store.commit(unit)
@@ -148,7 +148,7 @@ class Rig:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Look until it is so."""
         while not condition():
-            await self._clock.sleep(0.02)
+            await self.clock.sleep(0.02)
 
     # judging -------------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class Rig:
             depths = await self.store.reads.queue_depths()
             if not any(depths.values()) and not await self._broker_findings():
                 return
-            await self._clock.sleep(0.05)
+            await self.clock.sleep(0.05)
 
     async def _broker_findings(self) -> list[Finding]:
         try:
