@@ -37,7 +37,7 @@ _WITHOUT_NAMES = (
 async def deadline() -> AsyncIterator[None]:
     """What does not heal fails instead of hanging."""
     shared_node()
-    with anyio.fail_after(240):
+    with anyio.fail_after(120):
         yield
 
 

@@ -41,6 +41,8 @@ async def main(url: str, place: str, heartbeat_seconds: int, seconds: float) -> 
     """Go on until the input ends."""
     logging.disable(logging.CRITICAL)
     settings = msgspec.structs.replace(quick(url), heartbeat_seconds=heartbeat_seconds)
+    if heartbeat_seconds > 1:  # a patient one
+        settings = msgspec.structs.replace(settings, call_seconds=10.0, watch_seconds=5.0)
     async with rig(Path(place), settings) as made:
         telling = asyncio.create_task(_tell(made))
         async with fed(made):

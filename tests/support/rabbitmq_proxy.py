@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -60,7 +61,12 @@ class _Pair:
         self.frozen = False
         self.open = asyncio.Event()
         self.open.set()
-        self.due: dict[asyncio.StreamWriter, float] = {}
+        self.late: dict[asyncio.StreamWriter, deque[bytes]] = {ours: deque(), theirs: deque()}
+        self.due = {ours: 0.0, theirs: 0.0}
+
+    def write_late(self, target: asyncio.StreamWriter) -> None:
+        """Write the oldest frame that is late: timers of the same instant may go off in any order."""
+        target.write(self.late[target].popleft())
 
     def end(self, how: str) -> None:
         if how == "freeze":
@@ -180,8 +186,9 @@ class Proxy:
             await asyncio.get_running_loop().create_future()
         if delay := self.latency():
             loop = asyncio.get_running_loop()
-            due = pair.due[target] = max(pair.due.get(target, 0.0) + 1e-5, loop.time() + delay)
-            loop.call_at(due, target.write, frame)
+            pair.late[target].append(frame)
+            pair.due[target] = max(pair.due[target], loop.time() + delay)
+            loop.call_at(pair.due[target], pair.write_late, target)
         elif not target.is_closing():
             for at in range(0, len(frame), self.segment_bytes or len(frame)):
                 target.write(frame[at : at + (self.segment_bytes or len(frame))])
