@@ -3,7 +3,8 @@
 One line of JSON for each fault of the catalogue (those whose number or title has one of the words, when words are
 given), with its verdict and what was checked, for the RabbitMQ of this machine and for 4.0; `--rabbitmq` names one
 (`installed`, or a folder as `make rabbitmq4` makes it). The exit code is the number of lines whose verdict is not
-"holds"; a broker that is not there is such a line.
+"holds"; a broker that is not there is such a line. `--without REMEDY` leaves one remedy out, and the line names the
+invariant that breaks; `--without all` does so with each in turn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ops.rabbitmq_install import WHICH, NodeMissing, default_folder, find_rabbit
 from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.support.rabbitmq_catalogue import SUITES, Suite
 from tests.support.rabbitmq_faults import FAULTS, Fault, under
+from tests.support.rabbitmq_remedies import REMEDIES, Remedy, without
 
 _CHECKED = ["I1 nothing lost", "I2 handled once", "I4 order per account", "I8 healed, consumers back, nothing stuck"]
 _INSTALLED = "installed"
@@ -33,9 +35,12 @@ def main(arguments: list[str]) -> int:
     """Run and print; the number of faults under which something did not hold."""
     parser = argparse.ArgumentParser(description="the catalogue of broker faults")
     parser.add_argument("--rabbitmq", action="append", metavar="PATH", help=f"{_INSTALLED}, or a folder; repeatable")
+    parser.add_argument("--without", metavar="REMEDY", choices=["all", *(remedy.name for remedy in REMEDIES)])
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", metavar="WORD")
     given = parser.parse_args(arguments)
+    if given.without:
+        return _without([remedy for remedy in REMEDIES if given.without in ("all", remedy.name)])
     if given.here:
         return _here(given.words)
     return sum(_with(which, given.words) for which in given.rabbitmq or [_INSTALLED, str(default_folder())])
@@ -58,13 +63,32 @@ def _with(which: str, words: list[str]) -> int:
     return subprocess.run(command, env=environ, check=False).returncode
 
 
+def _without(remedies: list[Remedy]) -> int:
+    """Each fault that a missing remedy lets in, named; the number of remedies whose absence something noticed."""
+    node = _quiet_node()
+    version = node.ctl("version").strip()
+    noticed = 0
+    for remedy in remedies:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="tidegate-campaign-") as place:
+            findings = asyncio.run(without(remedy, Path(place), node))
+        told = [f"{finding.invariant}: {finding.detail}" for finding in findings]
+        _say(version, "", "planted", f"without: {remedy.name}", told, [remedy.invariant], started)
+        noticed += remedy.invariant in {finding.invariant for finding in findings}
+    return noticed
+
+
+def _quiet_node() -> RabbitNode:
+    for library in ("aio_pika", "aiormq"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # what they say of a fault is no finding
+    return shared_node()
+
+
 def _here(words: list[str]) -> int:
     def chosen(number: str, title: str) -> bool:
         return not words or any(word in f"{number} {title}" for word in words)
 
-    for library in ("aio_pika", "aiormq"):
-        logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # what they say of a fault is no finding
-    node = shared_node()
+    node = _quiet_node()
     version = node.ctl("version").strip()
     bad = sum(_fault(fault, node, version) for fault in FAULTS if chosen(fault.number, fault.title))
     return min(bad + sum(_suite(suite, version) for suite in SUITES if chosen(suite.number, suite.title)), 100)

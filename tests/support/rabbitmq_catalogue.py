@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _ALL = ("I1 nothing lost", "I2 handled once", "I4 order per account", "I8 healed, consumers back, nothing stuck")
 _CUTS = "tests/fault/test_rabbitmq_cuts.py"
-_NETWORK = "tests/fault/test_rabbitmq_network.py"
+_NETWORK = "tests/fault/rabbitmq_network.py"
 
 
 @dataclass(frozen=True)

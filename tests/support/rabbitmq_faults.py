@@ -6,7 +6,8 @@ A fault ends when the cause is gone; then the rig must heal, and `Rig.judge` say
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +94,19 @@ async def too_long_unacknowledged(scene: Scene) -> None:
         scene.rig.gate.set()
 
 
-async def memory_alarm(scene: Scene) -> None:
-    await asyncio.to_thread(scene.node.memory_alarm, True)
+@asynccontextmanager
+async def alarmed(node: RabbitNode) -> AsyncIterator[None]:
+    """The memory alarm is on for the length of the block."""
+    await asyncio.to_thread(node.memory_alarm, True)
     try:
-        await scene.rig.until(lambda: scene.rig.relay.problem is not None)
+        yield
     finally:
-        await asyncio.to_thread(scene.node.memory_alarm, False)
+        await asyncio.to_thread(node.memory_alarm, False)
+
+
+async def memory_alarm(scene: Scene) -> None:
+    async with alarmed(scene.node):
+        await scene.rig.until(lambda: scene.rig.relay.problem is not None)
 
 
 async def disk_alarm(scene: Scene) -> None:
