@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from broker.embedded import EmbeddedBroker
 from broker.life import Decider, Life
 from broker.port import Broker
 from broker.rabbitmq.broker import RabbitMQBroker
+from broker.rabbitmq.lease import Owner
 from broker.rabbitmq.settings import RabbitMQSettings
 from broker.relay import Relay
 from broker.store.store import Store
@@ -80,7 +82,9 @@ class Builder:
         url = broker_url(self._settings)
         if url == "embedded":
             return EmbeddedBroker(self._store), None
-        broker = RabbitMQBroker(RabbitMQSettings(url=url), entropy, clock.sleep)
+        place = f"process {os.getpid()} on {socket.gethostname()}, data directory {self._settings.directory.absolute()}"
+        owner = Owner(self._store.epoch, place)
+        broker = RabbitMQBroker(RabbitMQSettings(url=url), entropy, clock.sleep, owner)
         relay = Relay(self._store, broker, lambda: microseconds(clock.now()), entropy.random, clock.sleep)
         broker.before_create = relay.forget
         return broker, relay

@@ -50,6 +50,10 @@ class NotTaken(BrokerError):
         self.refused = tuple(refused)
 
 
+class OwnedElsewhere(BrokerError):
+    """A daemon with another store works on this broker. Two budgets for one ERP would overrun it, so only one may."""
+
+
 class TopologyConflict(BrokerError):
     """The broker already holds something of this name with other arguments; starting would lose messages."""
 
@@ -158,6 +162,11 @@ class Broker(Protocol):
         Raises:
             BrokerError: it cannot be reached, refuses us, or differs from what we need (`retry` says which).
         """
+        ...
+
+    @property
+    def ousted(self) -> OwnedElsewhere | None:
+        """Set when a daemon with another store has taken our place: stop working, and connect again to wait for it."""
         ...
 
     async def declare(self, topology: Topology) -> None:
