@@ -75,6 +75,7 @@ class Rig:
         self._acceptor = Acceptor(broker, REGISTRY, {"erp.adjustment.request": DOMAIN}, PARTITIONS)
         self._controls = Controls(store, self.clock)
         self._moved = asyncio.Event()
+        self._accepting = asyncio.Lock()
         self._worker: asyncio.Task[None]
         self.accepted: list[str] = []
         self.handled = 0
@@ -132,11 +133,12 @@ class Rig:
 
     async def accept(self, count: int) -> None:
         """Accept so many messages in one transaction, as a door does."""
-        first, unit = len(self.accepted), Unit(microseconds(self.clock.now()))
-        for number in range(first, first + count):
-            unit.accepts.append(self._acceptor.prepare(self._acceptor.read(_request(number)), unit.at))
-        await self.store.commit(unit)
-        self.accepted += [f"intent-{number}" for number in range(first, first + count)]
+        async with self._accepting:
+            first, unit = len(self.accepted), Unit(microseconds(self.clock.now()))
+            for number in range(first, first + count):
+                unit.accepts.append(self._acceptor.prepare(self._acceptor.read(_request(number)), unit.at))
+            await self.store.commit(unit)
+            self.accepted += [f"intent-{number}" for number in range(first, first + count)]
 
     async def more(self, count: int) -> None:
         """Wait until so many more are handled."""
