@@ -78,7 +78,8 @@ async def serve(
     early = None if settings.daemon.standby else bind(settings.http.host, settings.http.port)
     async with _opened(settings, clock) as store:
         sock = early or bind(settings.http.host, settings.http.port)
-        builder = Builder(settings, store, clock, entropy, operator_token(settings.directory))
+        spread = await store.take_partitions(settings.broker.partitions)
+        builder = Builder(settings, store, clock, entropy, operator_token(settings.directory), spread)
         house = builder.house
         if not house.broker.features.server_side_order:
             await store.prepare_order()

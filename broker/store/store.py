@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broker.store import remap
 from broker.store import schema as s
 from broker.store.counters import Counters
 from broker.store.engine import BUSY_MS, lease, open_readers, open_writer, to_its_end
@@ -21,6 +23,7 @@ from broker.store.reads import Reads
 from broker.store.statements import Statements
 from broker.store.unit import Committed, Unit
 from broker.store.writer import OWNER, StoreUnavailable, Writer
+from policies.partitions import PartitionMap
 
 FILE = "tidegate.db"
 _LOCK = "tidegate.lock"
@@ -101,6 +104,30 @@ class Store:
             raise StoreRefused(
                 f"{self.path} cannot be written ({error.orig}). Free space, then start again."
             ) from error
+
+    async def take_partitions(self, partitions: int) -> PartitionMap:
+        """Adopt this number of partitions: where it is another one than before, what waits moves with its key.
+
+        Call it before the writer runs. A kill in the middle leaves the old map and everything in its old place.
+
+        Raises:
+            StoreRefused: the store cannot be written.
+        """
+        try:
+            async with self._engines[0].begin() as connection:
+                query = select(s.meta.c.value).where(s.meta.c.name == remap.NAME)
+                before = remap.known((await connection.execute(query)).scalar(), partitions)
+                after = before.changed_to(partitions)
+                if after is not before:
+                    await remap.move(connection, after)
+                await connection.execute(delete(s.meta).where(s.meta.c.name == remap.NAME))
+                value = msgspec.json.encode(after).decode()
+                await connection.execute(insert(s.meta).values(name=remap.NAME, value=value))
+        except DBAPIError as error:
+            raise StoreRefused(
+                f"{self.path} cannot be written ({error.orig}). Free space, then start again."
+            ) from error
+        return after
 
     async def _reserve(self, engine: AsyncEngine) -> int:
         """A range of queue item numbers that no earlier process has given.

@@ -32,10 +32,11 @@ from broker.relay import Relay
 from broker.store import schema as s
 from broker.store.store import Store
 from broker.store.unit import Committed, Unit
-from broker.topology import build, domain_queues
+from broker.topology import build
 from contracts.catalogue import REGISTRY
 from contracts.envelope import Envelope
 from policies.lanes import LANES
+from policies.partitions import PartitionMap
 from tests.support.checkers import Finding
 from tests.support.stores import running_store
 
@@ -67,19 +68,19 @@ class HeldLife(Life):
 class Rig:
     """Traffic of adjustments for `ACCOUNTS` accounts, each in a lane of its own choice, numbered per account."""
 
-    def __init__(self, store: Store, broker: RabbitMQBroker, relay: Relay) -> None:
+    def __init__(self, store: Store, broker: RabbitMQBroker, relay: Relay, spread: PartitionMap) -> None:
         self.store = store
         self.broker = broker
         self.relay = relay
         self.clock = SystemClock()
-        self._acceptor = Acceptor(broker, REGISTRY, {"erp.adjustment.request": DOMAIN}, PARTITIONS)
+        self._acceptor = Acceptor(broker, REGISTRY, {"erp.adjustment.request": DOMAIN}, spread)
         self._controls = Controls(store, self.clock)
         self._moved = asyncio.Event()
         self._accepting = asyncio.Lock()
-        self._worker: asyncio.Task[None]
+        self._worker: asyncio.Task[None] | None = None
         self.accepted: list[str] = []
         self.handled = 0
-        self.queues = domain_queues(DOMAIN, PARTITIONS)
+        self.queues = spread.queues(DOMAIN)
         self.feeding = False
         self.gate = asyncio.Event()
         """While it is closed (cleared) the decider holds what it was handed."""
@@ -103,13 +104,15 @@ class Rig:
     async def restart_worker(self) -> None:
         """Stop the decider as a deployment does, and start another."""
         self._context.stop_asked.set()
+        assert self._worker is not None
         await self._worker
         self.start_worker()
 
     async def stop_worker(self) -> None:
         """End the decider wherever it is."""
-        self._worker.cancel()
-        await asyncio.gather(self._worker, return_exceptions=True)
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
 
     def follow(self, unit: Unit, _committed: Committed) -> None:
         """Count what was handled."""
@@ -236,20 +239,26 @@ def _order(calls: Any) -> list[Finding]:
 
 
 @asynccontextmanager
-async def rig(place: Path, settings: RabbitMQSettings, seed: int = 0) -> AsyncIterator[Rig]:
-    """Everything running, and traffic flowing, for the length of the block."""
+async def rig(
+    place: Path, settings: RabbitMQSettings, seed: int = 0, partitions: int = PARTITIONS, worker: bool = True
+) -> AsyncIterator[Rig]:
+    """Everything running (the decider only with `worker`), and traffic flowing, for the length of the block."""
+    async with Store(place) as closed:
+        spread = await closed.take_partitions(partitions)
     async with running_store(place) as store:
+        await store.prepare_order()
         entropy = SeededEntropy(seed) if seed else SystemEntropy()
         broker = RabbitMQBroker(settings, SystemEntropy())
         clock = SystemClock()
         relay = Relay(store, broker, lambda: microseconds(clock.now()), entropy.random)
         broker.before_create = relay.forget
-        made = Rig(store, broker, relay)
+        made = Rig(store, broker, relay, spread)
         store.watch(made.follow)
         async with broker.connected():
-            await broker.declare(build([DOMAIN], PARTITIONS))
+            await broker.declare(build([DOMAIN], spread))
             relaying = asyncio.create_task(relay.run())
-            made.start_worker()
+            if worker:
+                made.start_worker()
             try:
                 yield made
             finally:
