@@ -34,6 +34,19 @@ SUITES = (
         ("tests/fault/test_rabbitmq_refuses.py", "tests/fault/test_rabbitmq_check.py"),
         ("start refused with the difference, nothing changed",),
     ),
+    Suite(
+        "F13 F14",
+        "two daemons over one broker; a former owner wakes",
+        ("tests/fault/test_rabbitmq_daemons.py",),
+        ("I1 nothing lost", "I2 once", "I3 within the limits, by the ERP's log", "I4 order per account", "I5 audit"),
+    ),
+    Suite("-", "partitions change with messages waiting", ("tests/fault/test_rabbitmq_partitions.py",)),
+    Suite(
+        "-",
+        "traps of the libraries and the broker",
+        ("tests/fault/test_rabbitmq_traps.py", "tests/fault/test_rabbitmq_silence.py"),
+        ("each trap's own promise",),
+    ),
     Suite("F34 F35 F41", "200 random cuts through a proxy, daemon parts killed meanwhile", (_CUTS,), only="random"),
     Suite("F34 F35", "acknowledgements and confirms swallowed, then a cut", (_CUTS,), only="swallowed"),
     Suite(

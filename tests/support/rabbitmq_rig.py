@@ -186,7 +186,7 @@ class Rig:
         try:
             rows = {row.queue: row for row in await self.broker.statistics()}
             consuming = await self.broker.consuming()
-            dead = (await self.broker.peek(DEAD, 10)) if DEAD in rows else []
+            dead = await self.broker.peek(DEAD, 10)
         except BrokerError as problem:
             return [Finding("I8", f"the broker: {problem}")]
         found = [] if consuming else [Finding("I8", "a consumer is missing")]
