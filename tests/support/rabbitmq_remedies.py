@@ -6,7 +6,7 @@ A schedule gives what does not hold. With the remedy in place that is nothing; w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,18 @@ from typing import Any
 
 import msgspec
 
-from broker.life import Life, Received, Report
-from broker.port import BrokerError, Delivery, Outgoing, Queue, Subscription, Topology, Unroutable
+from broker.life import Life, Report
+from broker.port import BrokerError, Outgoing, Queue, Topology, Unroutable
 from broker.rabbitmq import RabbitMQBroker, layout, wire
-from broker.rabbitmq.inlet import Inlet
 from broker.rabbitmq.layout import UNROUTABLE
-from broker.rabbitmq.link import Channel, Link
-from broker.rabbitmq.outlet import Outlet, _Batch
+from broker.rabbitmq.link import Channel
+from broker.rabbitmq.outlet import Outlet
 from broker.rabbitmq.session import Session
-from broker.rabbitmq.settings import RabbitMQSettings
 from broker.rabbitmq.subscription import READ_AHEAD, RabbitMQSubscription
 from broker.store.store import StoreUnavailable
 from ops.rabbitmq_node import RabbitNode
 from tests.contract.engines_rabbitmq import engine
+from tests.support import rabbitmq_bugs as bugs
 from tests.support import rabbitmq_rig
 from tests.support.checkers import Finding
 from tests.support.messages import ids, numbered, outgoing, take, with_queues
@@ -62,95 +61,6 @@ def _instead(owner: Any, name: str, other: Any) -> Plant:
             setattr(owner, name, before)
 
     return planted
-
-
-# the bugs ---------------------------------------------------------------------------------------------------------
-
-
-class AcknowledgesFirst(HeldLife):
-    """Settles, then commits."""
-
-    async def live(self, deliveries: Sequence[Delivery], subscription: Subscription, at: int) -> Report:
-        """As `Life.live`, the wrong way round."""
-        await subscription.acknowledge(deliveries)
-        return await super().live(deliveries, subscription, at)
-
-
-async def _unconfirmed(self: Outlet, messages: Sequence[Outgoing]) -> None:
-    batch = _Batch()
-    batch.open = len(messages)
-    at = 0
-    while at < len(messages):
-        await self._wait_for_room()
-        at = self._send(messages, at, batch)
-
-
-def _whatever_there_is(self: Outlet, messages: Sequence[Outgoing], at: int, batch: _Batch) -> int:
-    kept = self._link.settings
-    self._link.settings = msgspec.structs.replace(kept, window=10**6, window_bytes=10**9)
-    try:
-        return _true_send(self, messages, at, batch)
-    finally:
-        self._link.settings = kept
-
-
-_true_method, _true_content, _true_shape = wire.publish_method, wire.content, layout.shape
-_true_consume, _true_send = Channel.consume, Outlet._send
-
-
-def _never_mandatory(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
-    return _true_method(channel, exchange, routing_key, False)
-
-
-def _one_id(channel: int, attempt: bytes, *rest: Any) -> bytes:
-    return _true_content(channel, b"the-business-id", *rest)
-
-
-def _no_alternate(topology: Topology, settings: RabbitMQSettings) -> Any:
-    exchanges, queues = _true_shape(topology, settings)
-    return [(name, kind, {}) for name, kind, _ in exchanges], queues
-
-
-def _of_any_generation(self: RabbitMQSubscription, deliveries: Sequence[Delivery]) -> Any:
-    found: dict[str, tuple[Inlet, list[Delivery]]] = {}
-    for delivery in deliveries:
-        found.setdefault(delivery.queue, (self.inlets[delivery.queue], []))[1].append(delivery)
-    return list(found.values())
-
-
-async def _recognises_nothing(_self: Life, received: Sequence[Received]) -> list[Received]:
-    return list(received)
-
-
-async def _arranges_nothing(_self: Life, fresh: Sequence[Received]) -> tuple[list[Received], list[Delivery]]:
-    return list(fresh), []
-
-
-async def _takes_everything(self: Channel, queue: str, tag: str, prefetch: int | None = None) -> None:
-    await _true_consume(self, queue, tag, 0)
-
-
-async def _asks_nobody(_self: RabbitMQBroker, _session: Session) -> None:
-    """Believes that everything is as it was."""
-
-
-def _forgets_nothing(self: rabbitmq_rig.Relay, queues: Sequence[str]) -> Any:
-    @asynccontextmanager
-    async def nothing() -> AsyncIterator[None]:
-        yield
-
-    return nothing()
-
-
-async def _one_connection(settings: RabbitMQSettings, stamp: str) -> Session:
-    link = await Link.open(settings, "tidegate does everything")
-    session = Session(link, link, await Outlet.open(link, stamp))
-    link.on_lost(lambda _: session.stir.set())
-    return session
-
-
-def _few_deliveries(queue: Queue, settings: RabbitMQSettings) -> dict[str, Any]:
-    return {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-dead-letter-exchange": layout.DEAD}
 
 
 # the schedules ----------------------------------------------------------------------------------------------------
@@ -358,46 +268,54 @@ REMEDIES = (
     Remedy(
         "acknowledge after the commit",
         "I1",
-        _instead(rabbitmq_rig, "HeldLife", AcknowledgesFirst),
+        _instead(rabbitmq_rig, "HeldLife", bugs.AcknowledgesFirst),
         commits_refused,
     ),
     Remedy(
         "publish with confirms",
         "I1",
-        _instead(Outlet, "_publish", _unconfirmed),
+        _instead(Outlet, "_publish", bugs.unconfirmed),
         line_lost_with_publishes_on_it,
     ),
-    Remedy("mandatory publishes", "I1", _instead(wire, "publish_method", _never_mandatory), published_to_nobody),
-    Remedy("a fresh AMQP id for each attempt", "I1", _instead(wire, "content", _one_id), published_to_nobody),
+    Remedy("mandatory publishes", "I1", _instead(wire, "publish_method", bugs.never_mandatory), published_to_nobody),
+    Remedy("a fresh AMQP id for each attempt", "I1", _instead(wire, "content", bugs.one_id), published_to_nobody),
     Remedy(
-        "alternate exchange", "I1", _instead(layout, "shape", _no_alternate), published_to_an_exchange_without_a_match
+        "alternate exchange",
+        "I1",
+        _instead(layout, "shape", bugs.no_alternate),
+        published_to_an_exchange_without_a_match,
     ),
     Remedy(
         "generation stamps",
         "I1",
-        _instead(RabbitMQSubscription, "_by_inlet", _of_any_generation),
+        _instead(RabbitMQSubscription, "_by_inlet", bugs.of_any_generation),
         settled_with_deliveries_of_before,
     ),
     # the store refuses what is handled twice all the same, so a batch with a duplicate in it is stuck, not repeated
-    Remedy("inbox", "I8", _instead(Life, "_recognise", _recognises_nothing), acknowledgements_lost),
-    Remedy("order from the store", "I4", _instead(Life, "_arrange", _arranges_nothing), deciders_killed),
-    Remedy("bounded prefetch", "I9", _instead(Channel, "consume", _takes_everything), much_waiting),
-    Remedy("watchdog", "I1", _instead(RabbitMQBroker, "_verify", _asks_nobody), consumer_vanished),
+    Remedy("inbox", "I8", _instead(Life, "_recognise", bugs.recognises_nothing), acknowledgements_lost),
+    Remedy("order from the store", "I4", _instead(Life, "_arrange", bugs.arranges_nothing), deciders_killed),
+    Remedy("bounded prefetch", "I9", _instead(Channel, "consume", bugs.takes_everything), much_waiting),
+    Remedy("watchdog", "I1", _instead(RabbitMQBroker, "_verify", bugs.asks_nobody), consumer_vanished),
     Remedy(
         "outbox until handled",
         "I1",
-        _instead(rabbitmq_rig.Relay, "forget", _forgets_nothing),
+        _instead(rabbitmq_rig.Relay, "forget", bugs.forgets_nothing),
         queue_lost_with_messages,
     ),
     Remedy(
         "bounded window",
         "I9",
-        _instead(Outlet, "_send", _whatever_there_is),
+        _instead(Outlet, "_send", bugs.whatever_there_is),
         confirms_withheld,
     ),
-    Remedy("two connections", "I8", _instead(Session, "open", staticmethod(_one_connection)), received_under_an_alarm),
     Remedy(
-        "explicit delivery limit", "I1", _instead(layout, "queue_arguments", _few_deliveries), stopped_again_and_again
+        "two connections", "I8", _instead(Session, "open", staticmethod(bugs.one_connection)), received_under_an_alarm
+    ),
+    Remedy(
+        "explicit delivery limit",
+        "I1",
+        _instead(layout, "queue_arguments", bugs.few_deliveries),
+        stopped_again_and_again,
     ),
 )
 
