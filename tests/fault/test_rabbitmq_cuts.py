@@ -74,7 +74,7 @@ async def test_swallowed_answers_and_then_a_cut_lead_to_repetitions_that_are_rec
 
 @pytest.mark.parametrize("size", [1, 7])
 async def test_small_segments_are_put_together(tmp_path: Path, size: int) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(150):
         async with through_proxy(tmp_path) as (made, proxy):
             proxy.segment_bytes = size
             async with fed(made):
