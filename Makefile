@@ -9,9 +9,10 @@ BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-gate bench-rabbitmq fault-rabbitmq lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq rabbitmq4 lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP, certified from the ERP's own log
 	@$(PY) run.py demo
@@ -43,7 +44,10 @@ bench-gate: $(RUN_READY) ## use of limits and windows over, beside aiolimiter, a
 bench-rabbitmq: $(RUN_READY) $(BENCH_READY) ## the RabbitMQ engine beside raw aio-pika, FastStream, Celery, Dramatiq and taskiq
 	@$(PY) -m tests.load.bench rabbitmq $(ARGS)
 
-fault-rabbitmq: $(DEV_READY) ## the catalogue of broker faults against the installed RabbitMQ, one line each
+rabbitmq4: $(RUN_READY) ## RabbitMQ 4.0 in a folder (TIDEGATE_RABBITMQ4, or the user's cache), from Debian 13; needs root
+	@$(PY) -m ops.rabbitmq_install
+
+fault-rabbitmq: $(DEV_READY) ## contract and broker faults against the installed RabbitMQ and 4.0, one line each
 	@$(PY) -m tests.fault.rabbitmq_campaign $(ARGS)
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -32,13 +33,14 @@ from broker.embedded import EmbeddedBroker
 from broker.life import Decider, Life
 from broker.port import Broker
 from broker.rabbitmq.broker import RabbitMQBroker
+from broker.rabbitmq.lease import Owner
 from broker.rabbitmq.settings import RabbitMQSettings
 from broker.relay import Relay
 from broker.store.store import Store
 from broker.topology import build as build_topology
-from broker.topology import domain_queues
 from contracts.catalogue import REGISTRY
 from policies.limit_words import parse_limits
+from policies.partitions import PartitionMap
 from policies.watermarks import Watermarks
 
 VERSION = "0.1.0"
@@ -47,7 +49,9 @@ VERSION = "0.1.0"
 class Builder:
     """Puts a house together around an open store."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, entropy: Entropy, token: str) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, entropy: Entropy, token: str, spread: PartitionMap
+    ) -> None:
         self._settings = settings
         self._token = token
         self._store = store
@@ -57,10 +61,10 @@ class Builder:
         }
         broker, self._relay = self._engine(clock, entropy)
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
-        self._acceptor = Acceptor(broker, REGISTRY, routes, settings.broker.partitions)
+        self._acceptor = Acceptor(broker, REGISTRY, routes, spread)
         controls = Controls(store, clock)
         marks = Watermarks(settings.flow.waiting_high, settings.flow.waiting_low)
-        queues = {d.domain: domain_queues(d.domain, settings.broker.partitions) for d in self._deciders.values()}
+        queues = {d.domain: spread.queues(d.domain) for d in self._deciders.values()}
         self.house = House(
             store=store,
             broker=broker,
@@ -73,14 +77,16 @@ class Builder:
             caller_domain=CALLER_DOMAIN,
             consumed=queues,
         )
-        self._topology = build_topology(list(queues), settings.broker.partitions)
+        self._topology = build_topology(list(queues), spread)
 
     def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
         """The broker that the settings name, and the relay that it needs if it is not in the store itself."""
         url = broker_url(self._settings)
         if url == "embedded":
             return EmbeddedBroker(self._store), None
-        broker = RabbitMQBroker(RabbitMQSettings(url=url), entropy, clock.sleep)
+        place = f"process {os.getpid()} on {socket.gethostname()}, data directory {self._settings.directory.absolute()}"
+        owner = Owner(self._store.epoch, place)
+        broker = RabbitMQBroker(RabbitMQSettings(url=url), entropy, clock.sleep, owner)
         relay = Relay(self._store, broker, lambda: microseconds(clock.now()), entropy.random, clock.sleep)
         broker.before_create = relay.forget
         return broker, relay

@@ -80,8 +80,11 @@ class Consumer:
         return receiving.result() if receiving.done() and not receiving.cancelled() else []
 
     async def _follow_pauses(self) -> None:
+        """Consume what may be consumed. Where not, what was sent ahead goes back: a broker that has waited half an hour
+        for an acknowledgement ends the consumer (RabbitMQ's `consumer_timeout`)."""
+        closed = self._closed()
         for queue in self._queues:
-            if self._controls.on_queue(queue) is not None:
+            if closed or self._controls.on_queue(queue) is not None:
                 await self._broker.pause(queue)
             else:
                 await self._broker.resume(queue)

@@ -6,7 +6,8 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +29,11 @@ from actors.runtime.supervisor import GaveUp, Supervisor
 from actors.services import log_event
 from actors.settings import Settings
 from actors.tree import tree
-from broker.store.store import Store
+from broker.store.store import Store, StoreInUse
 
 RECENT_MAX = 50
 STUCK_SECONDS = 2.0
+STANDBY_SECONDS = 0.2
 
 
 class StopReport(msgspec.Struct, frozen=True):
@@ -73,9 +75,11 @@ async def serve(
         PortInUse: the HTTP address cannot be bound.
     """
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
-    sock = bind(settings.http.host, settings.http.port)
-    async with Store(settings.directory) as store:
-        builder = Builder(settings, store, clock, entropy, operator_token(settings.directory))
+    early = None if settings.daemon.standby else bind(settings.http.host, settings.http.port)
+    async with _opened(settings, clock) as store:
+        sock = early or bind(settings.http.host, settings.http.port)
+        spread = await store.take_partitions(settings.broker.partitions)
+        builder = Builder(settings, store, clock, entropy, operator_token(settings.directory), spread)
         house = builder.house
         if not house.broker.features.server_side_order:
             await store.prepare_order()
@@ -88,8 +92,31 @@ async def serve(
             anew = partial(_reload, builder, reload)
             code = await _run(root, context, settings, house, anew, lambda: listening(url), manager or Manager(None))
         await _report(house, "stopped on request" if code == 0 else "gave up")
-    sock.close()
+        sock.close()
     return code
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
+    """The store; on standby, when the process that has it has ended.
+
+    Raises:
+        StoreInUse: another process has it, and we are not to stand by.
+    """
+    async with AsyncExitStack() as stack:
+        waiting = False
+        while True:
+            try:
+                store = await stack.enter_async_context(Store(settings.directory))
+                break
+            except StoreInUse as problem:
+                if not settings.daemon.standby:
+                    raise
+                if not waiting:
+                    logger.info("standing by: {}", problem)
+                waiting = True
+                await clock.sleep(STANDBY_SECONDS)
+        yield store
 
 
 async def stuck(seconds: float = STUCK_SECONDS) -> list[str]:

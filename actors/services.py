@@ -12,7 +12,7 @@ from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from actors.runtime.supervisor import Supervisor
 from broker.accept import Acceptor
-from broker.port import Broker, BrokerError, Topology
+from broker.port import Broker, BrokerError, OwnedElsewhere, Topology
 from broker.relay import Relay
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
@@ -56,8 +56,11 @@ class BrokerLink:
     async def run(self, context: Context) -> None:
         """Connect, declare, stay. A broker that is away at the start is tried again; the rest of the house works on.
 
+        Where a daemon with another store works already, this one is not ready, so nothing below it starts.
+
         Raises:
             BrokerError: it refuses us, or differs from what we need; only a person can change that.
+            OwnedElsewhere: another daemon has taken our place; whoever posts has to stop.
         """
         attempt = 0
         while not context.stopping:
@@ -66,15 +69,23 @@ class BrokerLink:
                     await self._broker.declare(self._topology)
                     await self._broker.probe()
                     context.ready()
-                    await context.until_stopped()
+                    await self._stay(context)
             except BrokerError as problem:
-                if not problem.retry:
+                if not problem.retry or self._broker.ousted is not None:
                     raise
-                context.ready()
+                if not isinstance(problem, OwnedElsewhere):
+                    context.ready()
                 attempt += 1
                 logger.warning("no broker: {}", problem)
                 delay_ns = self._backoff.delay_ns(attempt, context.entropy.random())
                 await context.pause(context.stop_asked, delay_ns / 1e9)
+
+    async def _stay(self, context: Context) -> None:
+        while not context.stopping:
+            context.beat()
+            if (ousted := self._broker.ousted) is not None:
+                raise ousted
+            await context.clock.wait(context.stop_asked, 1.0)
 
 
 class RelayActor:

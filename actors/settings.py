@@ -91,6 +91,8 @@ class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process itself."""
 
     drain_seconds: float = 30.0
+    standby: bool = False
+    """Wait for a data directory that another process has, and take over when it ends; else such a start is refused."""
     log_level: str = "INFO"
 
 

@@ -15,7 +15,7 @@ from contracts.envelope import Envelope, encode_envelope
 from contracts.errors import ContractError
 from contracts.fingerprint import fingerprint
 from contracts.registry import Registry
-from policies.partitions import partition_of, queue_name
+from policies.partitions import PartitionMap, queue_name
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -29,16 +29,23 @@ class Arrival(msgspec.Struct, frozen=True):
 class Acceptor:
     """Knows which domain handles a type, and how traffic is spread over partitions."""
 
-    def __init__(self, broker: Broker, registry: Registry, routes: Mapping[str, str], partitions: int) -> None:
+    def __init__(
+        self, broker: Broker, registry: Registry, routes: Mapping[str, str], partitions: int | PartitionMap
+    ) -> None:
+        """`routes` leads from message types to domains; a number of partitions stands for a map that never changed."""
         self._broker = broker
         self._registry = registry
         self._routes = routes
-        self._partitions = partitions
+        self._spread = PartitionMap(1, partitions) if isinstance(partitions, int) else partitions
 
     @property
     def accepted_types(self) -> list[str]:
         """Message types that some domain handles."""
         return sorted(self._routes)
+
+    def home(self, envelope: Envelope, queue: str) -> str:
+        """The queue in which the key of an accepted message is at home, whichever one it came from."""
+        return self._spread.moved(queue, f"{envelope.tenant}/{envelope.partitionkey or ''}")
 
     def read(self, envelope: Envelope) -> Arrival:
         """Check type, version and data.
@@ -61,7 +68,7 @@ class Acceptor:
         envelope, contract, data = arrival.envelope, arrival.contract, arrival.data
         lane = contract.lane_of(envelope, data)
         partition_key = envelope.partitionkey or contract.partition_key(data)
-        partition = partition_of(f"{envelope.tenant}/{partition_key}", self._partitions)
+        partition = self._spread.partition_of(f"{envelope.tenant}/{partition_key}")
         queue = queue_name(self._routes[envelope.type], lane, partition)
         dedupe = dedupe_key(envelope.tenant, envelope.source, envelope.id)
         known = msgspec.structs.replace(

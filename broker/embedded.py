@@ -99,6 +99,9 @@ class EmbeddedBroker:
         """Where each message is that was read and is not settled."""
         self._commits = 0
 
+    ousted = None
+    """The queues are in the store, and that has one owner."""
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Follow the store's commits while the block lasts."""

@@ -158,7 +158,11 @@ class Life:
 
     async def _arrange(self, fresh: Sequence[Received]) -> tuple[list[Received], list[Delivery]]:
         """Put messages into the order of their keys; what should have come first is taken from the store."""
-        readable = [(m.delivery, m.envelope.partitionkey or "") for m in fresh if m.envelope is not None]
+        readable = [
+            (m.delivery, m.envelope.partitionkey or "", self._acceptor.home(m.envelope, m.delivery.queue))
+            for m in fresh
+            if m.envelope is not None
+        ]
         ordered, waiting = await in_order(self._store.reads, readable)
         known = {m.delivery.message_id: m for m in fresh}
         arranged = [known.get(delivery.message_id) or self._receive(delivery) for delivery in ordered]

@@ -28,8 +28,13 @@ def item_of(delivery: Delivery) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-async def in_order(reads: Reads, deliveries: Sequence[tuple[Delivery, str]]) -> tuple[list[Delivery], list[Delivery]]:
-    """Deliveries (each with its partition key) in the order of acceptance, with what is missing before them.
+async def in_order(
+    reads: Reads, deliveries: Sequence[tuple[Delivery, str, str]]
+) -> tuple[list[Delivery], list[Delivery]]:
+    """Deliveries in the order of acceptance, with what is missing before them.
+
+    Each comes with its partition key and the queue in which that key is at home: after a change of the number of
+    partitions a message may still come from another one.
 
     The second list holds deliveries that have to wait for another round, because too much stands before them.
 
@@ -37,8 +42,8 @@ async def in_order(reads: Reads, deliveries: Sequence[tuple[Delivery, str]]) -> 
         TimeoutError: the store took too long to answer.
     """
     queues: dict[str, list[tuple[Delivery, str]]] = defaultdict(list)
-    for entry in deliveries:
-        queues[entry[0].queue].append(entry)
+    for delivery, key, home in deliveries:
+        queues[home].append((delivery, key))
     ordered: list[Delivery] = []
     waiting: list[Delivery] = []
     for queue, entries in queues.items():

@@ -39,6 +39,21 @@ class Unroutable(BrokerError):
         self.exchange, self.routing_key = exchange, routing_key
 
 
+class NotTaken(BrokerError):
+    """Queues refused some of the messages (a queue is full, or has lost its majority): of those nothing was stored,
+    repeat them later. All others of the call are stored. `refused` holds their positions in the call, ascending."""
+
+    def __init__(self, refused: Sequence[int], queue: str) -> None:
+        super().__init__(
+            f"the broker refused {len(refused)} messages (nack), the first for {queue!r}; repeat them later"
+        )
+        self.refused = tuple(refused)
+
+
+class OwnedElsewhere(BrokerError):
+    """A daemon with another store works on this broker. Two budgets for one ERP would overrun it, so only one may."""
+
+
 class TopologyConflict(BrokerError):
     """The broker already holds something of this name with other arguments; starting would lose messages."""
 
@@ -149,6 +164,11 @@ class Broker(Protocol):
         """
         ...
 
+    @property
+    def ousted(self) -> OwnedElsewhere | None:
+        """Set when a daemon with another store has taken our place: stop working, and connect again to wait for it."""
+        ...
+
     async def declare(self, topology: Topology) -> None:
         """Create what is missing and verify what is there.
 
@@ -170,6 +190,7 @@ class Broker(Protocol):
 
         Raises:
             Unroutable: a message has no queue (to an exchange with no matching queue only if it is mandatory).
+            NotTaken: a queue is full; only what it names is to be repeated.
             MessageTooLarge: nothing was sent.
             BrokerLost: the outcome is unknown; repeat with the same message ids, receivers recognise duplicates.
         """

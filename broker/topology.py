@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker.port import Queue, Topology
-from policies.lanes import LANES
-from policies.partitions import queue_name
+from policies.partitions import PartitionMap
 
 IN = "tidegate.in"
 OUT = "tidegate.out"
@@ -16,12 +15,13 @@ INTAKE = "tidegate.intake"
 
 def domain_queues(domain: str, partitions: int) -> list[str]:
     """The queues of a domain, most urgent lane first."""
-    return [queue_name(domain, lane, partition) for lane in LANES for partition in range(partitions)]
+    return PartitionMap(1, partitions).queues(domain)
 
 
-def build(domains: Sequence[str], partitions: int) -> Topology:
-    """The whole topology of a daemon."""
+def build(domains: Sequence[str], partitions: int | PartitionMap) -> Topology:
+    """The whole topology of a daemon. A number of partitions stands for a map that never changed."""
+    spread = PartitionMap(1, partitions) if isinstance(partitions, int) else partitions
     queues = [Queue(INTAKE, bindings=((IN, "#"),))]
     for domain in domains:
-        queues += [Queue(name, single_active=True) for name in domain_queues(domain, partitions)]
+        queues += [Queue(name, single_active=True) for name in spread.queues(domain)]
     return Topology(exchanges=(IN, OUT), queues=tuple(queues))

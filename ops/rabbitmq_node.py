@@ -19,11 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-_BINARIES = Path("/usr/lib/rabbitmq/bin")
-"""The scripts themselves: those in /usr/sbin change to the user `rabbitmq` first."""
+from ops.rabbitmq_install import Installation, find_rabbitmq
 
-_POLICY = Path("/usr/sbin/policy-rc.d")
-"""Debian asks it whether a freshly installed service may be started."""
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
 _VHOSTS_AT_ONCE = 8
@@ -41,49 +38,11 @@ shutil.rmtree(root, ignore_errors=True)
 """Waits for the end of the test process, whatever ended it, and then does what `close` would have done."""
 
 
-class NodeMissing(Exception):
-    """There is no RabbitMQ here and it could not be installed; the text says what to do."""
-
-
-def find_rabbitmq() -> Path:
-    """The folder with `rabbitmq-server` and `rabbitmqctl`; as root on Debian it is installed when it is missing.
-
-    Raises:
-        NodeMissing: not there, and not ours to install.
-    """
-    if (_BINARIES / "rabbitmq-server").exists():
-        return _BINARIES
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        sys.stderr.write("set-up: installing rabbitmq-server\n")
-        _install()
-        if (_BINARIES / "rabbitmq-server").exists():
-            return _BINARIES
-    raise NodeMissing(
-        "RabbitMQ is needed for these tests and is not installed: run "
-        "`apt-get install --no-install-recommends rabbitmq-server` as root (10 s, 47 MB), then repeat."
-    )
-
-
-def _install() -> None:
-    """Install the package without letting it start a node of its own on the default ports."""
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    ours = not _POLICY.exists()
-    if ours:
-        _POLICY.write_text("#!/bin/sh\nexit 101\n")
-        _POLICY.chmod(0o755)
-    try:
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "rabbitmq-server"]):
-            subprocess.run(["apt-get", *command], env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    finally:
-        if ours:
-            _POLICY.unlink()
-
-
 class RabbitNode:
     """A node that can be started, stopped, killed and wiped. All methods block; call them off the loop."""
 
-    def __init__(self) -> None:
-        self._bin = find_rabbitmq()
+    def __init__(self, rabbitmq: Installation | None = None) -> None:
+        self._rabbitmq = rabbitmq or find_rabbitmq()
         self.root = Path(tempfile.mkdtemp(prefix="tidegate-rabbitmq-"))
         self.port, self._dist_port, self._epmd_port = _free_ports(3)
         self._pid_file = self.root / "pid"
@@ -99,7 +58,7 @@ class RabbitNode:
         self._env = self._environment()
 
     def _environment(self) -> dict[str, str]:
-        root = str(self.root)
+        root = self._rabbitmq.seen(self.root)
         return {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LANG": "C.UTF-8",
@@ -138,7 +97,7 @@ class RabbitNode:
             self._reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         self._pid_file.unlink(missing_ok=True)
         # its stdio must not be a pipe of ours: the node inherits it and would never close it
-        self._spawn(str(self._bin / "rabbitmq-server"), "-detached").wait()
+        self._spawn("rabbitmq-server", "-detached").wait()
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self._speaks_amqp():
@@ -147,8 +106,9 @@ class RabbitNode:
             time.sleep(0.05)
         raise RuntimeError(f"no AMQP on port {self.port} after {_START_SECONDS:.0f} s:\n{self._log_tail()}")
 
-    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL
+        command = self._rabbitmq.command(self.root, program, *arguments)
         return subprocess.Popen(
             command, env=self._env, cwd=self.root, stdin=null, stdout=null, stderr=null, start_new_session=True
         )
@@ -216,9 +176,8 @@ class RabbitNode:
         Raises:
             RuntimeError: it failed; with its output.
         """
-        done = subprocess.run(
-            [str(self._bin / "rabbitmqctl"), "-q", *arguments], env=self._env, cwd=self.root, capture_output=True
-        )
+        command = self._rabbitmq.command(self.root, "rabbitmqctl", "-q", *arguments)
+        done = subprocess.run(command, env=self._env, cwd=self.root, capture_output=True)
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {(done.stdout + done.stderr).decode()}")
         return done.stdout.decode()
@@ -279,7 +238,7 @@ def shared_node() -> RabbitNode:
     """The node of this test run, running. Stopped and deleted when the process ends.
 
     Raises:
-        NodeMissing: see `find_rabbitmq`.
+        NodeMissing: see `find_rabbitmq`, whose choice it runs.
     """
     return _shared().start()
 

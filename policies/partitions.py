@@ -2,7 +2,7 @@
 
 The hash is BLAKE2b (RFC 7693) over the UTF-8 bytes of the key, first eight bytes, big-endian, modulo the
 number of partitions: the same on every machine, version and restart (Python's own hash is not). A change of
-the number moves keys, so a map has a version, and whoever changes it drains the old one first.
+the number moves keys, so a map has a version; queues of all versions are consumed, and what waits moves with its key.
 """
 
 import re
@@ -45,6 +45,8 @@ class PartitionMap(Struct, frozen=True):
 
     version: int
     partitions: int
+    widest: int = 0
+    """The most partitions that any version had; there may still be messages in their queues."""
 
     def __post_init__(self) -> None:
         if self.partitions < 1 or self.version < 1:
@@ -55,5 +57,19 @@ class PartitionMap(Struct, frozen=True):
         return partition_of(key, self.partitions)
 
     def queues(self, domain: str) -> list[str]:
-        """The names of all queues of a domain, highest lane first."""
-        return [queue_name(domain, lane, number) for lane in LANES for number in range(self.partitions)]
+        """The names of all queues of a domain that may hold something, highest lane first."""
+        count = max(self.partitions, self.widest)
+        return [queue_name(domain, lane, number) for lane in LANES for number in range(count)]
+
+    def changed_to(self, partitions: int) -> "PartitionMap":
+        """The next version, with another number of partitions; this one when the number is the same."""
+        if partitions == self.partitions:
+            return self
+        return PartitionMap(self.version + 1, partitions, max(self.widest, self.partitions, partitions))
+
+    def moved(self, queue: str, key: str) -> str:
+        """The queue of the same domain and lane to which the key belongs; a name of another form stays as it is."""
+        front, _, number = queue.rpartition(".")
+        if not front.startswith("tidegate.") or front.count(".") != 2 or not number.isdecimal():
+            return queue
+        return f"{front}.{self.partition_of(key)}"

@@ -15,11 +15,13 @@ from broker.port import (
     Delivery,
     Features,
     Outgoing,
+    OwnedElsewhere,
     QueueStatistics,
     Subscription,
     Topology,
     Unroutable,
 )
+from broker.rabbitmq import lease
 from broker.rabbitmq.inlet import Inlet
 from broker.rabbitmq.layout import DEAD, UNROUTABLE, BeforeCreate, declare
 from broker.rabbitmq.link import Missing
@@ -63,8 +65,12 @@ class RabbitMQBroker:
         settings: RabbitMQSettings,
         entropy: Entropy,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        owner: lease.Owner | None = None,
     ) -> None:
+        """`owner` is who takes the broker for itself, alone; without one, anybody may work beside us."""
         self._settings = settings
+        self._owner = owner
+        self._owns = False
         self._entropy = entropy
         self._sleep = sleep
         self._backoff = Backoff(int(settings.retry_base_seconds * _NS), int(settings.retry_cap_seconds * _NS))
@@ -91,8 +97,10 @@ class RabbitMQBroker:
 
         Raises:
             BrokerLost: not there. BrokerRefused: user, password, virtual host or rights; `retry` is False.
+            OwnedElsewhere: a daemon with another store works on it.
         """
-        session = await Session.open(self._settings, self._entropy.new_id())
+        self.problem = None
+        session, self._owns = await lease.opened(self._settings, self._entropy.new_id(), self._owner)
         self._use(session)
         keeper = asyncio.create_task(self._keep(session), name="rabbitmq-keeper")
         try:
@@ -104,6 +112,11 @@ class RabbitMQBroker:
             if self._session is not None:
                 await self._session.close()
                 self._session = None
+
+    @property
+    def ousted(self) -> OwnedElsewhere | None:
+        """Set when another daemon has taken our place while we were not connected."""
+        return self.problem if isinstance(self.problem, OwnedElsewhere) else None
 
     def _use(self, session: Session) -> None:
         self._session = session
@@ -135,7 +148,7 @@ class RabbitMQBroker:
                 delay = self._settings.refused_seconds * (0.5 + self._entropy.random() / 2)
             await self._sleep(delay)
             try:
-                session = await Session.open(self._settings, self._entropy.new_id())
+                session, self._owns = await lease.opened(self._settings, self._entropy.new_id(), self._owner)
             except BrokerError as error:
                 self.problem = error
                 continue
@@ -165,6 +178,8 @@ class RabbitMQBroker:
                 if session.outlet.lost is not None:
                     await self._declare_on(session)
                     await session.renew_outlet(self._entropy.new_id())
+                if self._owner is not None and not self._owns:
+                    self._owns = await lease.take(session, self._owner)
                 await self._verify(session)
             except BrokerError as error:
                 self.problem = error

@@ -92,7 +92,7 @@ async def _make(link: Link, topology: Topology, settings: RabbitMQSettings) -> N
             await channel.queue(name, arguments)
         await channel.bind(UNROUTABLE, UNROUTABLE, "")
         for queue in topology.queues:
-            await channel.bind(queue.name, DEAD, queue.name)
+            await channel.bind(DEAD, DEAD, queue.name)
             for exchange, pattern in queue.bindings:
                 await channel.bind(queue.name, exchange, pattern) if exchange else None
 

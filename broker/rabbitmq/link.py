@@ -22,6 +22,7 @@ from aiormq.exceptions import (
     AuthenticationError,
     ChannelAccessRefused,
     ChannelInvalidStateError,
+    ChannelLockedResource,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     ConnectionClosed,
@@ -51,6 +52,10 @@ class NoAnswer(BrokerLost):
 
 class Missing(BrokerError):
     """The named thing does not exist in the broker."""
+
+
+class Locked(BrokerError):
+    """The named thing is exclusive to somebody else's connection."""
 
 
 class Different(BrokerError):
@@ -99,6 +104,8 @@ def _plain(what: str, error: Exception, settings: RabbitMQSettings) -> BrokerErr
             )
         case ChannelNotFoundEntity():
             return Missing(f"{what}: {said}")
+        case ChannelLockedResource():
+            return Locked(f"{what}: {said}")
         case ChannelPreconditionFailed():
             return Different(f"{what}: {said}")
         case ConnectionClosed() if error.args and error.args[0] in _FORBIDDEN_CODES:
@@ -164,6 +171,11 @@ class Channel:
         """Declare a durable queue."""
         async with self._link.calling(f"declaring queue {name}"):
             await self._inner.queue_declare(name, durable=True, arguments=arguments)
+
+    async def exclusive_queue(self, name: str) -> None:
+        """Declare a queue that only this connection may use and that ends with it. Raises Locked."""
+        async with self._link.calling(f"declaring queue {name}"):
+            await self._inner.queue_declare(name, exclusive=True)
 
     async def look(self, name: str) -> tuple[int, int]:
         """Messages ready in the queue, and its consumers. Raises Missing."""

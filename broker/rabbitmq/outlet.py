@@ -9,23 +9,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from struct import unpack_from
 
-from broker.port import MESSAGE_BYTES_MAX, BrokerError, BrokerLost, MessageTooLarge, Outgoing, Unroutable
+from broker.port import MESSAGE_BYTES_MAX, BrokerError, BrokerLost, MessageTooLarge, NotTaken, Outgoing, Unroutable
 from broker.rabbitmq import wire
 from broker.rabbitmq.link import Channel, Link, NoAnswer
 
 _CHUNK_BYTES = 256 * 1024
 
 
-class NotTaken(BrokerError):
-    """A queue refused the message (it is full, or has lost its majority). Nothing was stored; repeat later."""
-
-
 class _Batch:
-    __slots__ = ("done", "failure", "open")
+    __slots__ = ("done", "failure", "open", "refused")
 
     def __init__(self) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.failure: BrokerError | None = None
+        self.refused: list[int] = []
         self.open = 0
 
     def close(self, count: int) -> None:
@@ -43,7 +40,8 @@ class Outlet:
         self._stamp = stamp.encode() + b"-"
         self._turn = asyncio.Lock()
         self._next = 1
-        self._pending: dict[int, tuple[_Batch, int]] = {}
+        self._pending: dict[int, tuple[_Batch, int, int]] = {}
+        """By delivery tag: batch, size in bytes, position in the call."""
         self._pending_bytes = 0
         self._room = asyncio.Event()
         self._methods: dict[tuple[str, str], bytes] = {}
@@ -95,6 +93,9 @@ class Outlet:
                 await batch.done
         if batch.failure is not None:
             raise batch.failure
+        if batch.refused:
+            first = messages[min(batch.refused)]
+            raise NotTaken(sorted(batch.refused), first.routing_key)
 
     async def _wait_for_room(self) -> None:
         settings = self._link.settings
@@ -121,7 +122,7 @@ class Outlet:
             frames = wire.content(number, attempt, message.message_id, message.headers, message.body, size_max)
             chunk.append(self._method(message.exchange, message.routing_key))
             chunk.append(frames)
-            self._pending[tag] = (batch, len(frames))
+            self._pending[tag] = (batch, len(frames), position)
             written += len(frames)
             tag += 1
             if written >= budget:
@@ -151,10 +152,10 @@ class Outlet:
             method = int.from_bytes(data[start : start + 4], "big")
             if method == wire.ACK:
                 tag, multiple = unpack_from(">QB", data, start + 4)
-                self._answer(tag, bool(multiple & 1), None)
+                self._answer(tag, bool(multiple & 1), taken=True)
             elif method == wire.NACK:
                 tag, bits = unpack_from(">QB", data, start + 4)
-                self._answer(tag, bool(bits & 1), NotTaken("the broker refused a message (nack); repeat it later"))
+                self._answer(tag, bool(bits & 1), taken=False)
             elif method == wire.RETURN:
                 _, at = wire.short_text(data, start + 6)
                 exchange, at = wire.short_text(data, at)
@@ -174,7 +175,7 @@ class Outlet:
         if tag.isdigit() and (entry := self._pending.get(int(tag))) is not None:
             entry[0].failure = entry[0].failure or Unroutable(exchange, routing_key)
 
-    def _answer(self, tag: int, multiple: bool, failure: BrokerError | None) -> None:
+    def _answer(self, tag: int, multiple: bool, taken: bool) -> None:
         pending = self._pending
         if multiple:
             tags = []
@@ -185,10 +186,10 @@ class Outlet:
         else:
             tags = [tag] if tag in pending else []
         for known in tags:
-            batch, size = pending.pop(known)
+            batch, size, position = pending.pop(known)
             self._pending_bytes -= size
-            if failure is not None:
-                batch.failure = batch.failure or failure
+            if not taken:
+                batch.refused.append(position)
             batch.close(1)
         if tags:
             self._room.set()
@@ -205,7 +206,7 @@ class Outlet:
         self.lost = reason
         pending, self._pending = self._pending, {}
         self._pending_bytes = 0
-        for batch, _ in pending.values():
+        for batch, _, _ in pending.values():
             batch.failure = batch.failure or BrokerLost(f"publishing: {reason}; the outcome is unknown")
             batch.close(1)
         self._room.set()

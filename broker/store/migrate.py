@@ -15,6 +15,10 @@ class StoreRefused(Exception):
     """The store cannot be used as it is; the text says what was found and what to do. Nothing was changed."""
 
 
+class StoreInUse(StoreRefused):
+    """Another process has the store; it may be free later."""
+
+
 def migrate(path: Path) -> None:
     """Create or upgrade the SQLite file at `path` (blocking; run it before the loop serves anybody).
 

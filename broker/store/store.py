@@ -8,19 +8,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broker.store import remap
 from broker.store import schema as s
 from broker.store.counters import Counters
 from broker.store.engine import BUSY_MS, lease, open_readers, open_writer, to_its_end
 from broker.store.fold import Folder
-from broker.store.migrate import StoreRefused, migrate
+from broker.store.migrate import StoreInUse, StoreRefused, migrate
 from broker.store.reads import Reads
 from broker.store.statements import Statements
 from broker.store.unit import Committed, Unit
-from broker.store.writer import StoreUnavailable, Writer
+from broker.store.writer import OWNER, StoreUnavailable, Writer
+from policies.partitions import PartitionMap
 
 FILE = "tidegate.db"
 _LOCK = "tidegate.lock"
@@ -46,12 +49,16 @@ class Store:
         self.writer: Writer
         self.reads: Reads
         self.epoch = ""
+        """Which store this is; the same as long as it lives."""
+        self.owner = 0
+        """How many processes have opened it, this one included: the fencing number of this one's commits."""
 
     async def __aenter__(self) -> Store:
         """Lock, migrate and open.
 
         Raises:
-            StoreRefused: in use by another process, damaged, or not ours; the text says what to do.
+            StoreInUse: another process has it.
+            StoreRefused: damaged, or not ours; the text says what to do.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _lock(self.directory / _LOCK)
@@ -61,7 +68,8 @@ class Store:
             self._engines = [writing, reading]
             self.reads = Reads(reading)
             folder = Folder(Statements(writing.dialect))
-            self.writer = Writer(writing, folder, self._committed)
+            self.owner = int(await self._meta(writing, OWNER, lambda known: str(int(known or 0) + 1)))
+            self.writer = Writer(writing, folder, self._committed, self.owner)
             self.epoch = await self._meta(writing, "epoch", lambda known: known or os.urandom(8).hex())
             folder.begin_at(s.queue_item, await self._reserve(writing))
             self.counters.load(await self.reads.call_counts(), await self.reads.waiting_by_flow())
@@ -96,6 +104,30 @@ class Store:
             raise StoreRefused(
                 f"{self.path} cannot be written ({error.orig}). Free space, then start again."
             ) from error
+
+    async def take_partitions(self, partitions: int) -> PartitionMap:
+        """Adopt this number of partitions: where it is another one than before, what waits moves with its key.
+
+        Call it before the writer runs. A kill in the middle leaves the old map and everything in its old place.
+
+        Raises:
+            StoreRefused: the store cannot be written.
+        """
+        try:
+            async with self._engines[0].begin() as connection:
+                query = select(s.meta.c.value).where(s.meta.c.name == remap.NAME)
+                before = remap.known((await connection.execute(query)).scalar(), partitions)
+                after = before.changed_to(partitions)
+                if after is not before:
+                    await remap.move(connection, after)
+                await connection.execute(delete(s.meta).where(s.meta.c.name == remap.NAME))
+                value = msgspec.json.encode(after).decode()
+                await connection.execute(insert(s.meta).values(name=remap.NAME, value=value))
+        except DBAPIError as error:
+            raise StoreRefused(
+                f"{self.path} cannot be written ({error.orig}). Free space, then start again."
+            ) from error
+        return after
 
     async def _reserve(self, engine: AsyncEngine) -> int:
         """A range of queue item numbers that no earlier process has given.
@@ -178,7 +210,7 @@ def _lock(path: Path) -> int:
     except BlockingIOError:
         holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(handle)
-        raise StoreRefused(
+        raise StoreInUse(
             f"the data directory {path.parent} is in use by process {holder}. One store has one writer: stop that "
             "process (or talk to it with the command line), or give this one a directory of its own with --data."
         ) from None
@@ -187,4 +219,4 @@ def _lock(path: Path) -> int:
     return handle
 
 
-__all__ = ["Store", "StoreRefused", "StoreUnavailable"]
+__all__ = ["Store", "StoreInUse", "StoreRefused", "StoreUnavailable"]

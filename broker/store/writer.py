@@ -22,6 +22,9 @@ from broker.store.unit import Committed, Unit
 
 GROUP_ROWS_MAX = 4_000
 PENDING_ROWS_MAX = 40_000
+OWNER = "owner"
+"""Name under which the store keeps the number of the process that owns it."""
+_WHOSE = "SELECT value FROM meta WHERE name = 'owner'"
 _PROBE_SECONDS = 0.5
 _PROBE_BYTES = 64 * 1024
 """Room for a small group; a page or two find room in what the failed transaction had taken already."""
@@ -34,6 +37,10 @@ class StoreUnavailable(Exception):
 
     Whether a failed commit reached the disk is unknown: repeat the unit with the same ids.
     """
+
+
+class Fenced(Exception):
+    """Another process has opened the store after us. Nothing of ours may be written any more: this process must end."""
 
 
 class UnitRefused(Exception):
@@ -53,9 +60,14 @@ class Writer:
     """Owns the writing connection. `run` is an actor's body; `commit` may be called from any task."""
 
     def __init__(
-        self, engine: AsyncEngine, folder: Folder, committed: Callable[[Sequence[Unit], Sequence[Committed]], None]
+        self,
+        engine: AsyncEngine,
+        folder: Folder,
+        committed: Callable[[Sequence[Unit], Sequence[Committed]], None],
+        owner: int,
     ) -> None:
         self._engine = engine
+        self._owner = owner
         self._folder = folder
         self._committed = committed
         self._pending: deque[_Submission] = deque()
@@ -102,6 +114,9 @@ class Writer:
 
         While the store cannot write, `failure` says why, senders are refused with it, and a probe looks twice a
         second whether it can again.
+
+        Raises:
+            Fenced: the store has another owner; it will not have us again.
         """
         self._stopped = False
         try:
@@ -140,6 +155,7 @@ class Writer:
     async def _prove(self, connection: AsyncConnection) -> None:
         """Read the last numbers, and after a failure write something: a full disk can still be read."""
         await self._folder.load(connection)
+        await self._check_owner(connection)
         await connection.rollback()
         if self.failure is not None:
             async with connection.begin():
@@ -169,6 +185,8 @@ class Writer:
 
     async def _write(self, connection: AsyncConnection, group: list[_Submission]) -> None:
         if not group:
+            await self._check_owner(connection)
+            await connection.rollback()
             return
         try:
             results = await self._transaction(connection, [submission.unit for submission in group])
@@ -200,11 +218,20 @@ class Writer:
         head, numbers = self._folder.head, self._folder.numbers()
         try:
             async with connection.begin():
+                await self._check_owner(connection)
                 return await self._folder.fold(connection, units)
         except BaseException:
             self._folder.head = head
             self._folder.restore(numbers)
             raise
+
+    async def _check_owner(self, connection: AsyncConnection) -> None:
+        """A lock can be lost (a network file system, a directory mounted twice); the number in the store cannot."""
+        owner = int((await connection.exec_driver_sql(_WHOSE)).scalar() or 0)
+        if owner != self._owner:
+            raise Fenced(
+                f"the store has had owner {owner} since we opened it as owner {self._owner}: another took over"
+            )
 
     def _refuse_pending(self, reason: str) -> None:
         self._refuse(self._pending, reason)

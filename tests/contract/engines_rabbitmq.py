@@ -11,7 +11,8 @@ from actors.runtime.entropy import SystemEntropy
 from broker.rabbitmq import RabbitMQBroker, RabbitMQSettings
 from broker.relay import Relay
 from broker.store.store import Store
-from ops.rabbitmq_node import NodeMissing, find_rabbitmq, shared_node
+from ops.rabbitmq_install import NodeMissing, find_rabbitmq
+from ops.rabbitmq_node import shared_node
 from tests.support.stores import running_store
 
 _ADDRESS_FILE = "rabbitmq-url"

@@ -74,7 +74,7 @@ async def test_swallowed_answers_and_then_a_cut_lead_to_repetitions_that_are_rec
 
 @pytest.mark.parametrize("size", [1, 7])
 async def test_small_segments_are_put_together(tmp_path: Path, size: int) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(150):
         async with through_proxy(tmp_path) as (made, proxy):
             proxy.segment_bytes = size
             async with fed(made):
@@ -86,7 +86,7 @@ async def test_small_segments_are_put_together(tmp_path: Path, size: int) -> Non
 async def test_a_slow_line_is_slow_and_correct(tmp_path: Path) -> None:
     with anyio.fail_after(60):
         async with through_proxy(tmp_path) as (made, proxy):
-            proxy.latency_seconds = 0.01
+            proxy.latency = lambda: 0.02
             await made.accept(60)
             await made.more(60)
             assert await made.judge() == []
@@ -102,6 +102,26 @@ async def test_a_stalled_line_that_flows_again_before_the_heartbeat_ends_nothing
                 proxy.flow()
                 await made.more(200)
             assert await made.judge() == []
+
+
+async def test_connections_that_are_clogged_one_by_one_and_let_go_in_another_order_heal(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    with anyio.fail_after(120):
+        async with through_proxy(tmp_path) as (made, proxy):
+            async with fed(made):
+                for number in range(4):
+                    await made.more(100)
+                    clogged = chance.sample(proxy.pairs, 2)
+                    for pair in clogged:
+                        pair.open.clear()
+                        await asyncio.to_thread(shared_node().ctl, "version")  # about half a second
+                    if number % 2:  # long enough for us to give the connections up
+                        before = made.broker.reconnects
+                        await made.until(lambda before=before: made.broker.problem or made.broker.reconnects > before)
+                    for pair in chance.sample(clogged, 2):
+                        pair.open.set()
+                await made.more(200)
+            assert await made.judge() == [], f"seed {SEED}"
 
 
 async def test_a_silent_line_is_noticed_by_the_heartbeat_and_replaced(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -54,9 +55,18 @@ def _event(frame: bytes, names: dict[int, str]) -> str:
 class _Pair:
     """One connection of ours with its connection to the broker."""
 
-    def __init__(self, ours: asyncio.StreamWriter, theirs: asyncio.StreamWriter) -> None:
+    def __init__(self, ours: asyncio.StreamWriter, theirs: asyncio.StreamWriter, number: int) -> None:
+        self.number = number
         self.ends = (ours, theirs)
         self.frozen = False
+        self.open = asyncio.Event()
+        self.open.set()
+        self.late: dict[asyncio.StreamWriter, deque[bytes]] = {ours: deque(), theirs: deque()}
+        self.due = {ours: 0.0, theirs: 0.0}
+
+    def write_late(self, target: asyncio.StreamWriter) -> None:
+        """Write the oldest frame that is late: timers of the same instant may go off in any order."""
+        target.write(self.late[target].popleft())
 
     def end(self, how: str) -> None:
         if how == "freeze":
@@ -74,6 +84,7 @@ class Proxy:
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
         self._pairs: set[_Pair] = set()
+        self._count = 0
         self._pumps: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._open.set()
@@ -85,12 +96,13 @@ class Proxy:
         self._robbed = asyncio.Event()
         self.segment_bytes: int | None = None
         """Largest piece written at once."""
-        self.latency_seconds = 0.0
+        self.latency: Callable[[], float] = lambda: 0.0
+        """Seconds that the next frame takes; frames keep their order."""
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Proxy]:
+    async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Proxy]:
         """Listen for the length of the block."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, host, port)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
@@ -110,6 +122,11 @@ class Proxy:
         """Close, reset or freeze everything that is open."""
         for pair in tuple(self._pairs):
             pair.end(how)
+
+    @property
+    def pairs(self) -> list[_Pair]:
+        """The connections, oldest first; `open` of one lets its frames through while it is set."""
+        return sorted(self._pairs, key=lambda pair: pair.number)
 
     def stall(self) -> None:
         """Let nothing through until `flow`."""
@@ -131,7 +148,8 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        pair = _Pair(writer, to_broker)
+        self._count += 1
+        pair = _Pair(writer, to_broker, self._count)
         self._pairs.add(pair)
         for source, target, names in ((reader, to_broker, _FROM_US), (from_broker, writer, _FROM_BROKER)):
             pump = asyncio.create_task(self._pump(pair, source, target, names))
@@ -155,9 +173,7 @@ class Proxy:
 
     async def _pass(self, pair: _Pair, frame: bytes, event: str, target: asyncio.StreamWriter) -> None:
         await self._open.wait()
-        if self.latency_seconds:
-            asyncio.get_running_loop().call_later(self.latency_seconds, (later := asyncio.Event()).set)
-            await later.wait()
+        await pair.open.wait()
         if event in self.eaten:
             self._swallowed += 1
             self._robbed.set()
@@ -168,7 +184,12 @@ class Proxy:
             trap.sprung.set()
         if pair.frozen:
             await asyncio.get_running_loop().create_future()
-        if not target.is_closing():
+        if delay := self.latency():
+            loop = asyncio.get_running_loop()
+            pair.late[target].append(frame)
+            pair.due[target] = max(pair.due[target], loop.time() + delay)
+            loop.call_at(pair.due[target], pair.write_late, target)
+        elif not target.is_closing():
             for at in range(0, len(frame), self.segment_bytes or len(frame)):
                 target.write(frame[at : at + (self.segment_bytes or len(frame))])
                 await target.drain()

@@ -32,10 +32,11 @@ from broker.relay import Relay
 from broker.store import schema as s
 from broker.store.store import Store
 from broker.store.unit import Committed, Unit
-from broker.topology import build, domain_queues
+from broker.topology import build
 from contracts.catalogue import REGISTRY
 from contracts.envelope import Envelope
 from policies.lanes import LANES
+from policies.partitions import PartitionMap
 from tests.support.checkers import Finding
 from tests.support.stores import running_store
 
@@ -67,18 +68,19 @@ class HeldLife(Life):
 class Rig:
     """Traffic of adjustments for `ACCOUNTS` accounts, each in a lane of its own choice, numbered per account."""
 
-    def __init__(self, store: Store, broker: RabbitMQBroker, relay: Relay) -> None:
+    def __init__(self, store: Store, broker: RabbitMQBroker, relay: Relay, spread: PartitionMap) -> None:
         self.store = store
         self.broker = broker
         self.relay = relay
-        self._clock = SystemClock()
-        self._acceptor = Acceptor(broker, REGISTRY, {"erp.adjustment.request": DOMAIN}, PARTITIONS)
-        self._controls = Controls(store, self._clock)
+        self.clock = SystemClock()
+        self._acceptor = Acceptor(broker, REGISTRY, {"erp.adjustment.request": DOMAIN}, spread)
+        self._controls = Controls(store, self.clock)
         self._moved = asyncio.Event()
-        self._worker: asyncio.Task[None]
+        self._accepting = asyncio.Lock()
+        self._worker: asyncio.Task[None] | None = None
         self.accepted: list[str] = []
         self.handled = 0
-        self.queues = domain_queues(DOMAIN, PARTITIONS)
+        self.queues = spread.queues(DOMAIN)
         self.feeding = False
         self.gate = asyncio.Event()
         """While it is closed (cleared) the decider holds what it was handed."""
@@ -91,7 +93,7 @@ class Rig:
         life = HeldLife(self.store, self.broker, self._acceptor, REGISTRY, ErpRequestDecider())
         life.gate = self.gate
         actor = DeciderActor(life, self.broker, self.queues, self._controls, DOMAIN)
-        self._context = Context("decider", self._clock, SystemEntropy())
+        self._context = Context("decider", self.clock, SystemEntropy())
         self._worker = asyncio.create_task(actor.run(self._context))
 
     async def crash_worker(self) -> None:
@@ -102,13 +104,15 @@ class Rig:
     async def restart_worker(self) -> None:
         """Stop the decider as a deployment does, and start another."""
         self._context.stop_asked.set()
+        assert self._worker is not None
         await self._worker
         self.start_worker()
 
     async def stop_worker(self) -> None:
         """End the decider wherever it is."""
-        self._worker.cancel()
-        await asyncio.gather(self._worker, return_exceptions=True)
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
 
     def follow(self, unit: Unit, _committed: Committed) -> None:
         """Count what was handled."""
@@ -132,11 +136,12 @@ class Rig:
 
     async def accept(self, count: int) -> None:
         """Accept so many messages in one transaction, as a door does."""
-        first, unit = len(self.accepted), Unit(microseconds(self._clock.now()))
-        for number in range(first, first + count):
-            unit.accepts.append(self._acceptor.prepare(self._acceptor.read(_request(number)), unit.at))
-        await self.store.commit(unit)
-        self.accepted += [f"intent-{number}" for number in range(first, first + count)]
+        async with self._accepting:
+            first, unit = len(self.accepted), Unit(microseconds(self.clock.now()))
+            for number in range(first, first + count):
+                unit.accepts.append(self._acceptor.prepare(self._acceptor.read(_request(number)), unit.at))
+            await self.store.commit(unit)
+            self.accepted += [f"intent-{number}" for number in range(first, first + count)]
 
     async def more(self, count: int) -> None:
         """Wait until so many more are handled."""
@@ -148,7 +153,7 @@ class Rig:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Look until it is so."""
         while not condition():
-            await self._clock.sleep(0.02)
+            await self.clock.sleep(0.02)
 
     # judging -------------------------------------------------------------------------------------------------
 
@@ -175,13 +180,13 @@ class Rig:
             depths = await self.store.reads.queue_depths()
             if not any(depths.values()) and not await self._broker_findings():
                 return
-            await self._clock.sleep(0.05)
+            await self.clock.sleep(0.05)
 
     async def _broker_findings(self) -> list[Finding]:
         try:
             rows = {row.queue: row for row in await self.broker.statistics()}
             consuming = await self.broker.consuming()
-            dead = (await self.broker.peek(DEAD, 10)) if DEAD in rows else []
+            dead = await self.broker.peek(DEAD, 10)
         except BrokerError as problem:
             return [Finding("I8", f"the broker: {problem}")]
         found = [] if consuming else [Finding("I8", "a consumer is missing")]
@@ -234,20 +239,26 @@ def _order(calls: Any) -> list[Finding]:
 
 
 @asynccontextmanager
-async def rig(place: Path, settings: RabbitMQSettings, seed: int = 0) -> AsyncIterator[Rig]:
-    """Everything running, and traffic flowing, for the length of the block."""
+async def rig(
+    place: Path, settings: RabbitMQSettings, seed: int = 0, partitions: int = PARTITIONS, worker: bool = True
+) -> AsyncIterator[Rig]:
+    """Everything running (the decider only with `worker`), and traffic flowing, for the length of the block."""
+    async with Store(place) as closed:
+        spread = await closed.take_partitions(partitions)
     async with running_store(place) as store:
+        await store.prepare_order()
         entropy = SeededEntropy(seed) if seed else SystemEntropy()
         broker = RabbitMQBroker(settings, SystemEntropy())
         clock = SystemClock()
         relay = Relay(store, broker, lambda: microseconds(clock.now()), entropy.random)
         broker.before_create = relay.forget
-        made = Rig(store, broker, relay)
+        made = Rig(store, broker, relay, spread)
         store.watch(made.follow)
         async with broker.connected():
-            await broker.declare(build([DOMAIN], PARTITIONS))
+            await broker.declare(build([DOMAIN], spread))
             relaying = asyncio.create_task(relay.run())
-            made.start_worker()
+            if worker:
+                made.start_worker()
             try:
                 yield made
             finally:
