@@ -204,6 +204,34 @@ async def test_a_call_that_did_not_leave_is_the_first_again(tmp_path: Path) -> N
         assert (await next_call(worklist)).intent_id == "a"
 
 
+async def test_a_call_that_is_taken_is_not_offered_again_before_the_store_knows(tmp_path: Path) -> None:
+    async with running_store(tmp_path) as store:
+        await store.commit(Unit(1, calls=[call("a", "1"), call("b", "2")]))
+        worklist = await opened(store)
+        assert (await next_call(worklist)).intent_id == "a"
+        worklist.returned(Place("standard", "t", "", "post", 0))
+        assert (await next_call(worklist)).intent_id == "b"
+        worklist.returned(Place("standard", "t", "", "post", 0))
+        assert await next_call(worklist) is None
+
+
+async def test_a_call_that_comes_in_while_its_line_is_read_is_found(tmp_path: Path) -> None:
+    async with running_store(tmp_path) as store:
+        await store.commit(Unit(1, calls=[call("a", "1")]))
+        worklist = await opened(store)
+        read = worklist._backlog.heads
+
+        async def slowly(*asked):
+            found = await read(*asked)
+            if not await store.reads.calls_by_key("b"):
+                await store.commit(Unit(1, calls=[call("b", "2")]))
+            return found
+
+        worklist._backlog.heads = slowly  # type: ignore[method-assign]
+        assert (await next_call(worklist)).intent_id == "a"
+        assert (await next_call(worklist)).intent_id == "b"
+
+
 async def test_each_question_about_the_backlog_is_answered_by_an_index(tmp_path: Path) -> None:
     asked: list[str] = []
     async with running_store(tmp_path) as store:

@@ -42,13 +42,14 @@ def run(calls):
 
 
 @given(st.lists(STEPS, max_size=25))
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_the_end_state_and_every_report_are_those_of_the_calls_as_they_came(steps):
     calls = history(steps)
     assert run([folded.call for folded in coalesce(calls, DECLARED)]) == run(calls)
 
 
 @given(st.lists(STEPS, max_size=25))
+@settings(deadline=None)
 def test_every_call_is_made_or_stood_for_exactly_once(steps):
     calls = history(steps)
     folded = coalesce(calls, DECLARED)
@@ -58,6 +59,7 @@ def test_every_call_is_made_or_stood_for_exactly_once(steps):
 
 
 @given(st.lists(STEPS, max_size=25))
+@settings(deadline=None)
 def test_nobody_waits_for_longer(steps):
     lanes = ["urgent", "standard", "bulk"]
     by_number = {call.seq: call for call in history(steps)}
@@ -69,6 +71,7 @@ def test_nobody_waits_for_longer(steps):
 
 
 @given(st.lists(STEPS, max_size=25))
+@settings(deadline=None)
 def test_what_was_ever_sent_is_left_as_it_is(steps):
     calls = history(steps)
     folded = coalesce(calls, DECLARED)
