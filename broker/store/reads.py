@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -252,11 +253,14 @@ class Reads:
         return {(system, lane, status): count for system, lane, status, count in await self.rows(query)}
 
     async def waiting_by_flow(self) -> dict[tuple[str, str, str, str], int]:
-        """Waiting calls by system, lane, tenant and workload."""
+        """Waiting calls by system, lane, tenant and workload; those behind others of their key included."""
         c = s.call.c
         names = (c.system, c.lane, c.tenant, c.workload)
-        query = select(*names, func.count()).where(literal_column("open = 1"), c.status == "waiting").group_by(*names)
-        return {tuple(found): count for *found, count in await self.rows(query)}
+        found: Counter[tuple[str, str, str, str]] = Counter()
+        for which in ("ready = 1", s.BEHIND):
+            query = select(*names, func.count()).where(literal_column(which)).group_by(*names)
+            found.update({tuple(flow): count for *flow, count in await self.rows(query)})
+        return found
 
     async def blocking(self, call: Call) -> Call | None:
         """The open call of the same key and lane that this one waits behind, if any."""

@@ -132,6 +132,9 @@ _ready = text("ready = 1")
 _line = (call.c.system, call.c.lane, call.c.tenant, call.c.workload, call.c.operation, call.c.partition)
 Index("call_line", *_line, call.c.deadline, call.c.seq, call.c.not_before, sqlite_where=_ready, postgresql_where=_ready)
 Index("call_ready", call.c.system, call.c.lane, call.c.seq, sqlite_where=_ready, postgresql_where=_ready)
+BEHIND = "open = 1 AND ready = 0 AND status = 'waiting'"
+"""Calls that wait behind others of their key."""
+Index("call_behind", *_line[:4], sqlite_where=text(BEHIND), postgresql_where=text(BEHIND))
 _due = text("ready = 1 AND not_before > 0")
 Index("call_due", call.c.system, call.c.not_before, sqlite_where=_due, postgresql_where=_due)
 _open = text("open = 1")

@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 NEVER = str((1 << 63) - 1)
+BEHIND = "open = 1 AND ready = 0 AND status = 'waiting'"
 
 
 def upgrade() -> None:
@@ -23,9 +24,18 @@ def upgrade() -> None:
         sqlite_where=sa.text("ready = 1"),
         postgresql_where=sa.text("ready = 1"),
     )
+    op.create_index(
+        "call_behind",
+        "call",
+        ["system", "lane", "tenant", "workload"],
+        unique=False,
+        sqlite_where=sa.text(BEHIND),
+        postgresql_where=sa.text(BEHIND),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("call_behind", table_name="call", sqlite_where=sa.text(BEHIND), postgresql_where=sa.text(BEHIND))
     op.drop_index(
         "call_line", table_name="call", sqlite_where=sa.text("ready = 1"), postgresql_where=sa.text("ready = 1")
     )
