@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from ops.certificate.accepted import AcceptedList, read_accepted
 from ops.certificate.erplog import ErpLog, read_log
 from ops.certificate.findings import Timeline, find, seconds_of
@@ -11,6 +13,7 @@ from ops.certificate.model import (
     CallCounts,
     Certificate,
     Check,
+    Example,
     Limit,
     LimitFinding,
     Sources,
@@ -54,6 +57,7 @@ def certify(
     documents = log.documents()
     books = Books(accepted.rows, documents, since_ns) if accepted is not None else None
     checks = [
+        *_chain(log),
         *duplicate_checks(documents),
         *loss_checks(books, allow_pending),
         check("order", "per account and lane, effects in sequence", inversions(books) if books else None),
@@ -87,6 +91,13 @@ def _checked(changes: Sequence[tuple[int, Sequence[Limit]]]) -> Sequence[tuple[i
     return changes
 
 
+def _chain(log: ErpLog) -> list[Check]:
+    if not log.chain.chained and not log.chain.broken:
+        return []
+    broken = [Example(f"line {one.line}", one.detail) for one in log.chain.breaks]
+    return [msgspec.structs.replace(check("chain", "the log is one unbroken chain", broken), count=log.chain.broken)]
+
+
 def _reasons(log: ErpLog, findings: list[LimitFinding], checks: list[Check]) -> list[str]:
     reasons = ["the log holds no call, so it proves nothing"] if not len(log) else []
     reasons += [_over(finding) for finding in findings if finding.over]
@@ -115,6 +126,8 @@ def _notes(log: ErpLog, accepted: AcceptedList | None, allow_pending: bool, sinc
         notes.append(f"{open_} messages were still pending and were allowed to be")
     if log.unfinished:
         notes.append(f"{len(log.unfinished)} calls have no end in the log: each counts until the ERP stopped")
+    if not log.chain.chained:
+        notes.append("the lines of the log are not chained: whether it was changed cannot be told from it")
     if lifted := [limits for _, limits in log.limit_changes[1:] if limits != log.limit_changes[0][1]]:
         notes.append(f"the ERP changed its limits {len(lifted)}x; windows across a change have the larger")
     return notes
@@ -141,6 +154,7 @@ def _sources(log: ErpLog, accepted: AcceptedList | None) -> Sources:
         log_sha256=log.sha256,
         log_bytes=log.bytes,
         log_lines=log.line_count,
+        log_chain=log.chain.last,
         restarts=log.restarts,
         accepted_sha256=accepted.sha256 if accepted else None,
         accepted_bytes=accepted.bytes if accepted else None,

@@ -6,8 +6,10 @@ header   {"log":"tidegate-erp-log/1","profile":..,"limits":[{"kind":"rate","limi
 arrival  {"seq":1,"op":"post","arrived_ns":..,"event":"arrived"}; optional, written before the call is served
 end      {"seq":1,"op":"post|find|limits","arrived_ns":..,"ended_ns":..,"status":201,"verdict":..,
           "reference":..,"account":..,"source_document":..,"amount":"12.50","currency":"EUR","code":..,
-          "document":..,"answer":..}
+          "document":..,"answer":..,"retry_after":"30"}
 change   {"event":"limits","at_ns":..,"limits":[..]}; optional, the ERP changed its limits while running
+
+Any line may end with "chain" (see `chain`). `ops/docs/erp-log.md` tells each field to those who write such a log.
 
 `seq` counts from 1 without a hole; after a restart it goes on or starts again at 1. Instants are nanoseconds
 of one monotonic clock. A call with an arrival and no end was in progress when the ERP stopped.
@@ -18,66 +20,24 @@ import hashlib
 from array import array
 from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
+from ops.certificate.chain import Chain, read_head
 from ops.certificate.model import CallRef, Limit, Unreadable
+from ops.certificate.records import Document, Record, Refusal
 
 FORMAT = "tidegate-erp-log/1"
 NOT_ENDED = -1
 _HEADER_EXPECTED = f'expected the header {{"log":"{FORMAT}","limits":[...],"wall_at_zero":"..."}}'
 
-Verdict = Literal["created", "replayed", "found", "absent", "read", "refused", "failed"]
-
-
-class Document(Struct, frozen=True, gc=False):
-    """An adjustment that the log shows to exist at the ERP, and the call that shows it.
-
-    created: False when only a look-up or a replay shows it (the creating call has no end in the log).
-    """
-
-    document: str
-    reference: str
-    source_document: str
-    account: str
-    amount: str
-    currency: str
-    arrived_ns: int
-    ended_ns: int
-    line: int
-    created: bool
-
-
-class Record(Struct, gc=False):
-    """Any line of the log; which kind it is shows from the fields that are there."""
-
-    seq: int | None = None
-    event: str | None = None
-    op: str = ""
-    arrived_ns: int | None = None
-    ended_ns: int | None = None
-    status: int | None = None
-    verdict: Verdict | None = None
-    code: str | None = None
-    answer: str | None = None
-    reference: str | None = None
-    account: str | None = None
-    source_document: str | None = None
-    amount: str | None = None
-    currency: str | None = None
-    document: str | None = None
-    log: str | None = None
-    profile: str | None = None
-    limits: list[Limit] | None = None
-    wall_at_zero: str | None = None
-    started_ns: int | None = None
-    at_ns: int | None = None
-
 
 class ErpLog:
-    """Everything that arrived, in the order of the log; parallel arrays, one place a call."""
+    """Everything that arrived, in the order of the log; parallel arrays, one place a call.
+
+    subjects: the source document that a call was about, else its reference; "" when the log does not say.
+    fine: 1 for a call that was served, 0 for one that failed, was refused for limits, or has no end.
+    """
 
     def __init__(self) -> None:
         self.arrived_ns = array("q")
@@ -85,7 +45,10 @@ class ErpLog:
         self.seqs = array("q")
         self.lines = array("q")
         self.ops = array("B")
+        self.fine = array("B")
+        self.subjects: list[str] = []
         self.accounts: list[str] = []
+        self.refusals: list[Refusal] = []
         self.op_names: list[str] = []
         self.unfinished: list[int] = []
         self.limit_changes: list[tuple[int, list[Limit]]] = []
@@ -99,6 +62,7 @@ class ErpLog:
         self.sha256 = ""
         self.bytes = 0
         self.line_count = 0
+        self.chain = Chain(None)
 
     def __len__(self) -> int:
         return len(self.arrived_ns)
@@ -119,7 +83,7 @@ class ErpLog:
 
 def read_log(path: Path) -> ErpLog:
     """Read a whole log in one pass. Raises Unreadable with the line and what was expected there."""
-    reader = _Reader(path.name)
+    reader = _Reader(path.name, Chain(read_head(path)))
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for raw in stream:
@@ -134,8 +98,9 @@ def read_log(path: Path) -> ErpLog:
 class _Reader:
     """One pass over the lines; knows which calls are open and what the next line may be."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, chain: Chain) -> None:
         self.log = ErpLog()
+        self.log.chain = chain
         self._name = name
         self._decode = msgspec.json.Decoder(Record).decode
         self._line = 0
@@ -155,6 +120,7 @@ class _Reader:
             record = self._decode(raw)
         except msgspec.MsgspecError as error:
             raise self._wrong(f"expected one JSON record of {FORMAT}; {error}") from None
+        self.log.chain.take(raw, record.chain)
         if record.log is not None:
             self._header(record)
         elif self._line == 1:
@@ -171,6 +137,7 @@ class _Reader:
         self._close_epoch()
         self._flush_limits(max(self._last_ns, 0))
         self.log.line_count = self._line
+        self.log.chain.finish()
         return self.log
 
     def _wrong(self, expected: str, line: int | None = None) -> Unreadable:
@@ -251,6 +218,8 @@ class _Reader:
         log.seqs.append(record.seq or 0)
         log.lines.append(self._line)
         log.ops.append(self._op_code(record.op))
+        log.fine.append(0)
+        log.subjects.append("")
         log.accounts.append("")
         self._last_ns = max(self._last_ns, arrived_ns)
         return len(log) - 1
@@ -273,9 +242,12 @@ class _Reader:
             raise self._wrong(f"arrived_ns {arrived_ns}; its arrival line said {self.log.arrived_ns[index]}")
         self.log.ended_ns[index] = record.ended_ns
         self._last_ns = max(self._last_ns, record.ended_ns)
+        self.log.subjects[index] = record.source_document or record.reference or ""
         self.log.accounts[index] = record.account or ""
+        self.log.fine[index] = record.verdict != "failed" and record.status is not None and record.status < 429
         if record.status == 429:
             self.log.refused_codes[record.code or "none"] += 1
+            self.log.refusals.append(Refusal(index, record.code or "", record.retry_after))
         if record.answer not in (None, "sent"):
             self.log.unanswered += 1
         if record.verdict in ("created", "replayed", "found"):

@@ -123,11 +123,12 @@ class CallCounts(Struct, frozen=True):
 
 
 class Sources(Struct, frozen=True):
-    """The bytes that were read, by SHA-256 (hex)."""
+    """The bytes that were read, by SHA-256 (hex). `log_chain`: of the last line; empty if the log is not chained."""
 
     log_sha256: str
     log_bytes: int
     log_lines: int
+    log_chain: str
     restarts: int
     accepted_sha256: str | None
     accepted_bytes: int | None

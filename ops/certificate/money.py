@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 
 from ops.certificate.accepted import AcceptedRow
-from ops.certificate.erplog import Document
 from ops.certificate.model import Check, Example
+from ops.certificate.records import Document
 
 EXAMPLES_SHOWN = 100
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ops.certificate.accepted import AcceptedRow
-from ops.certificate.erplog import Document
 from ops.certificate.model import NANOSECONDS_PER_SECOND, Example, LaneWait
 from ops.certificate.money import Books
+from ops.certificate.records import Document
 
 
 def inversions(books: Books) -> Iterator[Example]:

@@ -2,21 +2,29 @@
 
 A line is written at arrival and one with the same `seq` at the end. A header opens every run of the
 process, so calls without an end line before a header ended with the process that served them.
+
+Each line ends with `"chain"`: the SHA-256 of the chain of the line before it and of the line itself, so that a line
+that was changed, taken out or put in shows. The file beside it (`.head`) has the number of lines and the last chain,
+so that a log that was cut at its end shows as well. `ops/docs/erp-log.md` has the format.
 """
 
 import fcntl
+import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from ops.sandbox.call import Call, Reply
-from ops.sandbox.limits import Profile
+from ops.sandbox.limits import Limit, Profile
 
 FORMAT = "tidegate-erp-log/1"
 FILE_NAME = "erp-log.jsonl"
+HEAD_SUFFIX = ".head"
+GENESIS = b"0" * 64
 
 
 class JournalError(RuntimeError):
@@ -44,14 +52,19 @@ class End(msgspec.Struct):
     document: str | None
     answer: str
     concurrent: int
+    retry_after: str | msgspec.UnsetType
     fault: str | msgspec.UnsetType
 
 
 class Past(msgspec.Struct):
     """What earlier processes logged: the last `seq`, (arrived, operation), and
-    (arrived, ended, operation, account) of what ended, in nanoseconds."""
+    (arrived, ended, operation, account) of what ended, in nanoseconds.
+
+    `chain` is the chain to go on from; None if the log was begun without one."""
 
     last_seq: int = 0
+    lines: int = 0
+    chain: bytes | None = GENESIS
     arrivals: list[tuple[int, str]] = []
     ends: list[tuple[int, int, str, str | None]] = []
 
@@ -62,6 +75,7 @@ class _Line(msgspec.Struct):
     arrived_ns: int = 0
     ended_ns: int | None = None
     account: str | None = None
+    chain: str | None = None
 
 
 class Journal:
@@ -85,6 +99,9 @@ class Journal:
             os.close(self._fd)
             advice = "move it away or use another --data"
             raise JournalError(f"{path}: not an ERP log ({error}); {advice}") from error
+        self._chain, self._lines = self.past.chain, self.past.lines
+        head = path.with_name(path.name + HEAD_SUFFIX)
+        self._head_fd = os.open(head, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def header(self, profile: Profile, now_ns: int, wall: datetime) -> None:
         """Write the line that opens a run: profile, limits, and the wall time at monotonic zero."""
@@ -102,7 +119,7 @@ class Journal:
 
     def arrived(self, call: Call) -> None:
         """Write the arrival line of a call."""
-        line = f'{{"seq":{call.seq},"op":"{call.op}","arrived_ns":{call.arrived_ns},"event":"arrived"}}\n'
+        line = f'{{"seq":{call.seq},"op":"{call.op}","arrived_ns":{call.arrived_ns},"event":"arrived"}}'
         self._append(line.encode())
 
     def ended(self, call: Call, reply: Reply, ended_ns: int) -> None:
@@ -127,25 +144,42 @@ class Journal:
                 document=reply.document,
                 answer=reply.answer,
                 concurrent=call.concurrent,
+                retry_after=_retry_after(reply),
                 fault=call.fault,
             )
         )
 
+    def limits(self, limits: Sequence[Limit], at_ns: int) -> None:
+        """Write that other limits are in force from `at_ns` on, for every call that arrives then or later."""
+        self._write({"event": "limits", "at_ns": at_ns, "limits": list(limits)})
+
     def close(self) -> None:
         """Close the file and give it free."""
         os.close(self._fd)
+        os.close(self._head_fd)
 
     def _write(self, line: object) -> None:
-        self._append(self._encoder.encode(line) + b"\n")
+        self._append(self._encoder.encode(line))
 
     def _append(self, line: bytes) -> None:
+        line = self._linked(line) + b"\n"
         try:
             while line:
                 line = line[os.write(self._fd, line) :]
+            self._lines += 1
+            # Same length each time, so one write replaces it whole; after the line, so it may lag and never leads.
+            head = b'{"lines":%12d,"chain":"%b"}\n' % (self._lines, self._chain or b"")
+            os.pwrite(self._head_fd, head, 0)
         except OSError as error:
             # A log with holes is a false witness: better no ERP than one that nobody can believe.
             sys.stderr.write(f"{self.path}: cannot be written ({error}); the sandbox ERP ends\n")
             os._exit(os.EX_IOERR)
+
+    def _linked(self, line: bytes) -> bytes:
+        if self._chain is None:
+            return line
+        self._chain = hashlib.sha256(self._chain + line[:-1]).hexdigest().encode()
+        return b'%b,"chain":"%b"}' % (line[:-1], self._chain)
 
     def _read_past(self) -> Past:
         past = Past()
@@ -163,6 +197,8 @@ class Journal:
 
 
 def _remember(past: Past, line: _Line) -> None:
+    past.lines += 1
+    past.chain = line.chain.encode() if line.chain else None
     if line.seq is None:
         return
     past.last_seq = max(past.last_seq, line.seq)
@@ -170,3 +206,11 @@ def _remember(past: Past, line: _Line) -> None:
         past.arrivals.append((line.arrived_ns, line.op))
     else:
         past.ends.append((line.arrived_ns, line.ended_ns, line.op, line.account))
+        past.ends.append((line.arrived_ns, line.ended_ns))
+
+
+def _retry_after(reply: Reply) -> str | msgspec.UnsetType:
+    for name, value in reply.headers:
+        if name == b"retry-after":
+            return value.decode("latin-1")
+    return msgspec.UNSET
