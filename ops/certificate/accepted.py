@@ -5,6 +5,11 @@ JSON Lines: {"id":..,"key":..,"account":..,"tenant":..,"lane":"urgent","sequence
 "expected":"post|refuse|either"}. `key` is what the ERP documents carry as `source_document`; `accepted_ns` is
 on the clock of the ERP's log. A line for an `id` that was there before is the answer to a duplicate: it
 brings the outcome up to date and moves nothing else.
+
+What the clients know besides, one line each, `event` first:
+{"event":"held","from_ns":..,"to_ns":..,"tenant":"acme","lane":..,"account":..,"why":..}: an order to start nothing of
+that kind was acknowledged at `from_ns` and lifted at `to_ns` (absent: never); no selector: everything.
+{"event":"away","from_ns":..,"to_ns":..,"why":..}: nobody answered at the door.
 """
 
 import hashlib
@@ -20,7 +25,8 @@ Outcome = Literal["posted", "refused", "approval", "pending"]
 
 
 class AcceptedRow(Struct, frozen=True):
-    """One accepted message. `sequence` orders the messages of one account within a lane."""
+    """One accepted message. `sequence` orders the messages of one account within a lane; `system` names the log
+    that it belongs to (its profile), where several are examined together."""
 
     id: str
     key: str
@@ -35,6 +41,28 @@ class AcceptedRow(Struct, frozen=True):
     amount: str | None = None
     currency: str | None = None
     expected: Literal["post", "refuse", "either"] = "either"
+    system: str = ""
+
+
+class Spell(Struct, frozen=True):
+    """A time in which something was held, or nobody was there. Empty selectors select everything."""
+
+    event: Literal["held", "away"]
+    from_ns: int
+    to_ns: int | None = None
+    tenant: str = ""
+    lane: str = ""
+    account: str = ""
+    why: str = ""
+
+    @property
+    def until_ns(self) -> int:
+        """The end; far away if there is none."""
+        return 1 << 62 if self.to_ns is None else self.to_ns
+
+    def covers(self, row: AcceptedRow) -> bool:
+        """Whether the row is of the kind that was held."""
+        return self.tenant in ("", row.tenant) and self.lane in ("", row.lane) and self.account in ("", row.account)
 
 
 class AcceptedList(Struct, frozen=True):
@@ -43,6 +71,7 @@ class AcceptedList(Struct, frozen=True):
     rows: list[AcceptedRow]
     sha256: str
     bytes: int
+    spells: list[Spell] = []
 
 
 def read_accepted(path: Path) -> AcceptedList:
@@ -50,7 +79,9 @@ def read_accepted(path: Path) -> AcceptedList:
     rows: dict[str, AcceptedRow] = {}
     digest = hashlib.sha256()
     size = 0
+    spells: list[Spell] = []
     decode = msgspec.json.Decoder(AcceptedRow).decode
+    decode_spell = msgspec.json.Decoder(Spell).decode
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             digest.update(raw)
@@ -58,11 +89,14 @@ def read_accepted(path: Path) -> AcceptedList:
             if not raw.endswith(b"\n"):
                 raise Unreadable(path.name, number, "the line has no end, so the list is cut short")
             try:
+                if raw.startswith(b'{"event"'):
+                    spells.append(decode_spell(raw))
+                    continue
                 row = decode(raw)
             except msgspec.MsgspecError as error:
                 raise Unreadable(path.name, number, f"expected one accepted message; {error}") from None
             rows[row.id] = _newer(rows.get(row.id), row)
-    return AcceptedList(list(rows.values()), digest.hexdigest(), size)
+    return AcceptedList(list(rows.values()), digest.hexdigest(), size, spells)
 
 
 def _newer(known: AcceptedRow | None, row: AcceptedRow) -> AcceptedRow:

@@ -22,9 +22,11 @@ from ops.certificate.model import (
 from ops.certificate.money import Books, check, duplicate_checks, loss_checks
 from ops.certificate.order import inversions, lane_waits
 from ops.certificate.seal import seal
+from ops.certificate.service import Story, refusal_checks
+from ops.certificate.terms import STATED, Terms
+from ops.certificate.waiting import LOOKUP_OPS
 
-CERTIFICATE_FORMAT = "tidegate-certificate/1"
-LOOKUP_OPS = ("find", "limits")
+CERTIFICATE_FORMAT = "tidegate-certificate/2"
 
 
 def certify(
@@ -35,6 +37,7 @@ def certify(
     profile: str | None = None,
     allow_pending: bool = False,
     since_ns: int | None = None,
+    terms: Terms = STATED,
 ) -> Certificate:
     """Read an ERP's log and state what it experienced.
 
@@ -43,6 +46,7 @@ def certify(
     allow_pending: an outcome still pending does not fail the certificate (a run in progress).
     since_ns: when the accepted list begins, on the log's clock; older documents need not be in it. The limits are
     examined over the whole log all the same.
+    terms: what fairness, lanes, idleness and refusals are held to; what it leaves open is stated and not held.
 
     Raises Unreadable (file, line, what was expected), WrongUse (no limits, a limit that says nothing)
     and OSError. Deterministic: same bytes and arguments, same certificate.
@@ -52,15 +56,19 @@ def certify(
     held = list(limits or (profile_limits(profile) if profile else ()))
     changes = [(-1, held)] if held else log.limit_changes
     timeline = Timeline(log)
-    findings = [find(timeline, track) for track in tracks_of(_checked(changes))]
+    tracks = tracks_of(_checked(changes))
+    findings = [find(timeline, track) for track in tracks]
     findings = [one for one in findings if one.limit != UNLIMITED]
     documents = log.documents()
     books = Books(accepted.rows, documents, since_ns) if accepted is not None else None
+    story = Story(accepted, log, tracks, terms) if accepted is not None and accepted.rows else None
     checks = [
         *_chain(log),
         *duplicate_checks(documents),
         *loss_checks(books, allow_pending),
         check("order", "per account and lane, effects in sequence", inversions(books) if books else None),
+        *(story.checks() if story else ()),
+        *refusal_checks(log, terms),
     ]
     reasons = _reasons(log, findings, checks)
     span = (min(timeline.arrivals), max(timeline.ends)) if len(log) else None
@@ -80,6 +88,7 @@ def certify(
             limits=findings,
             checks=checks,
             waits=lane_waits(books) if books else [],
+            service=story.service if story else None,
         )
     )
 

@@ -37,6 +37,7 @@ class ErpLog:
 
     subjects: the source document that a call was about, else its reference; "" when the log does not say.
     fine: 1 for a call that was served, 0 for one that failed, was refused for limits, or has no end.
+    lost: 1 for a call whose answer did not reach the caller.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class ErpLog:
         self.lines = array("q")
         self.ops = array("B")
         self.fine = array("B")
+        self.lost = array("B")
         self.subjects: list[str] = []
         self.accounts: list[str] = []
         self.refusals: list[Refusal] = []
@@ -219,6 +221,7 @@ class _Reader:
         log.lines.append(self._line)
         log.ops.append(self._op_code(record.op))
         log.fine.append(0)
+        log.lost.append(1)
         log.subjects.append("")
         log.accounts.append("")
         self._last_ns = max(self._last_ns, arrived_ns)
@@ -250,6 +253,8 @@ class _Reader:
             self.log.refusals.append(Refusal(index, record.code or "", record.retry_after))
         if record.answer not in (None, "sent"):
             self.log.unanswered += 1
+        else:
+            self.log.lost[index] = 0
         if record.verdict in ("created", "replayed", "found"):
             self._document(record, arrived_ns, record.ended_ns)
 

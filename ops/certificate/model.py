@@ -90,13 +90,18 @@ class Example(Struct, frozen=True):
 
 
 class Check(Struct, frozen=True):
-    """One promise about money or order. `holds` is None when there was nothing to examine it with."""
+    """One promise. `holds` is None when there was nothing to examine it with, or nothing to hold it to.
+
+    bound, worst: what it was held to and the worst that was found, in words, where the promise has a measure.
+    """
 
     name: str
     promise: str
     holds: bool | None
     count: int
     examples: list[Example]
+    bound: str = ""
+    worst: str = ""
 
 
 class LaneWait(Struct, frozen=True):
@@ -107,6 +112,98 @@ class LaneWait(Struct, frozen=True):
     p50_seconds: float
     p99_seconds: float
     max_seconds: float
+
+
+class Turn(Struct, frozen=True):
+    """One message that waited at the head of its tenant's queue in its lane: what went before it.
+
+    ready_ns: from then on it could have gone. overtaken_by: calls of other tenants in its lane that started first.
+    round_calls: one turn for each tenant that waited in the lane meanwhile, by weight. bound_calls: what is
+    allowed. behind: messages of others that waited in the lane when it became ready. started_ns: None if never.
+    """
+
+    key: str
+    tenant: str
+    lane: str
+    ready_ns: int
+    started_ns: int | None
+    overtaken_by: int
+    round_calls: float
+    bound_calls: float
+    behind: int
+
+    @property
+    def rounds(self) -> float:
+        """Rounds that it waited; calls when nobody else waited."""
+        return self.overtaken_by / max(self.round_calls, 1)
+
+
+class TenantService(Struct, frozen=True):
+    """What one tenant got. longest_seconds: from acceptance to the first call. longest_rounds: at the head of
+    its queue in a lane, see Turn. waiting: what never reached the ERP within the log."""
+
+    tenant: str
+    weight: float
+    calls: int
+    waiting: int
+    longest_seconds: float
+    longest_rounds: float
+
+
+class LaneService(Struct, frozen=True):
+    """What one lane got. share_percent: of the calls that started while it waited (None: it never had to).
+
+    longest_run: most calls of other lanes, one after the other, while it waited. lower_calls, spell_calls: of the
+    spell in which most calls of lower lanes went before it.
+    """
+
+    lane: str
+    calls: int
+    waiting: int
+    longest_seconds: float
+    share_percent: float | None
+    longest_run: int
+    lower_calls: int
+    spell_calls: int
+
+
+class Fairness(Struct, frozen=True):
+    """Jain's index, (sum x)^2 / (n sum x^2) with x = calls started / weight, over the tenants that waited through
+    a whole slice of the run, lane by lane: 1 is equal, 1/n is all for one. mean: over the slices, by calls."""
+
+    mean: float
+    worst: float
+    worst_lane: str
+    worst_from_ns: int
+    slices: int
+    tenants_max: int
+
+
+class Idle(Struct, frozen=True):
+    """Time in which work waited although every limit had room. Stretches up to the reaction time are left out.
+
+    waited_seconds: time in which anything waited that could have gone. longest_from_ns: where the longest begins.
+    """
+
+    seconds: float
+    percent: float
+    waited_seconds: float
+    stretches: int
+    longest_seconds: float
+    longest_from_ns: int | None
+
+
+class Service(Struct, frozen=True):
+    """How the waiting work was served: by tenant, by lane, in time. `newcomer` is the message of a tenant that had
+    nothing waiting, behind the longest queue of others; `worst_turn` the one with most rounds before it."""
+
+    fairness: Fairness | None
+    newcomer: Turn | None
+    worst_turn: Turn | None
+    tenants_total: int
+    tenants: list[TenantService]
+    lanes: list[LaneService]
+    idle: Idle | None
 
 
 class CallCounts(Struct, frozen=True):
@@ -136,7 +233,10 @@ class Sources(Struct, frozen=True):
 
 
 class Certificate(Struct, frozen=True):
-    """The whole statement. Holds no time of its making: the same bytes give the same certificate."""
+    """The whole statement. Holds no time of its making: the same bytes give the same certificate.
+
+    previous: the hash of the certificate before this one when several logs were certified together.
+    """
 
     format: str
     verdict: Literal["PASS", "FAIL"]
@@ -152,4 +252,6 @@ class Certificate(Struct, frozen=True):
     limits: list[LimitFinding]
     checks: list[Check]
     waits: list[LaneWait]
+    service: Service | None = None
+    previous: str = ""
     sha256: str = field(default="")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TextIO
 
-from ops.certificate.model import Certificate, Check, LimitFinding, Place
+from ops.certificate.model import Certificate, Check, LimitFinding, Place, Service, Turn
 
 try:
     from rich.console import Console
@@ -15,6 +15,7 @@ else:
     HAS_RICH = True
 
 WIDTH_OF_A_FILE = 120
+TENANTS_SHOWN = 5
 COLUMNS = ("promise", "held to", "worst case", "margin", "verdict")
 Row = tuple[str, str, str, str, str]
 
@@ -67,9 +68,11 @@ def _clock(place: Place) -> str:
 
 
 def _check_row(check: Check) -> Row:
-    if check.holds is None:
-        return (check.promise, "", "", "", "not examined")
-    return (check.promise, "", f"{check.count} broken", "", "holds" if check.holds else "BROKEN")
+    verdict = {True: "holds", False: "BROKEN", None: "stated" if check.worst else "not examined"}[check.holds]
+    worst = check.worst
+    if check.holds is False or (check.holds and not worst):
+        worst = f"{check.count} broken" + (f"; {worst}" if worst else "")
+    return (check.promise, check.bound, worst, "", verdict)
 
 
 def _tail(certificate: Certificate) -> Iterator[str]:
@@ -86,6 +89,7 @@ def _tail(certificate: Certificate) -> Iterator[str]:
             f"lane {wait.lane}: {wait.count} waited, p50 {wait.p50_seconds:.3f} s, "
             f"p99 {wait.p99_seconds:.3f} s, max {wait.max_seconds:.3f} s"
         )
+    yield from _service_lines(certificate.service)
     yield from (f"note: {note}" for note in certificate.notes)
     yield f"log sha256 {certificate.sources.log_sha256}"
     if certificate.sources.accepted_sha256:
@@ -93,6 +97,29 @@ def _tail(certificate: Certificate) -> Iterator[str]:
     yield f"certificate sha256 {certificate.sha256}"
     yield verdict_line(certificate)
     yield from (f"  - {reason}" for reason in certificate.reasons)
+
+
+def _service_lines(service: Service | None) -> Iterator[str]:
+    if service is None:
+        return
+    if service.newcomer is not None:
+        yield newcomer_line(service.newcomer)
+    for one in service.tenants[:TENANTS_SHOWN]:
+        still = f", {one.waiting} still wait" if one.waiting else ""
+        yield (
+            f"tenant {one.tenant or '(none)'}, weight {one.weight:g}: {one.calls} calls, longest wait "
+            f"{one.longest_seconds:.3f} s, {one.longest_rounds:g} rounds{still}"
+        )
+    if more := service.tenants_total - len(service.tenants[:TENANTS_SHOWN]):
+        yield f"and {more} more tenants that waited fewer rounds; the JSON has up to 100"
+
+
+def newcomer_line(turn: Turn) -> str:
+    """What became of the message that came behind the longest queue of others."""
+    return (
+        f"one new message of tenant {turn.tenant or '(none)'} ({turn.key}) behind {turn.behind:,} of others in lane "
+        f"{turn.lane} started after {turn.overtaken_by} of their calls; one round was {turn.round_calls:g}"
+    )
 
 
 def _rich(certificate: Certificate, out: TextIO) -> None:
@@ -115,4 +142,4 @@ def _line_style(line: str) -> str:
 
 
 def _style(verdict: str) -> str:
-    return {"holds": "green", "not examined": "dim"}.get(verdict, "bold red")
+    return {"holds": "green", "stated": "", "not examined": "dim"}.get(verdict, "bold red")

@@ -139,7 +139,9 @@ def _table(certificate: Certificate) -> str:
 def _cells(row: tuple[str, ...]) -> Iterator[str]:
     for column, cell in zip(COLUMNS[:-1], row[:-1], strict=True):
         yield f'<td data-c="{column}">{escape(cell)}</td>'
-    css, sign = {"holds": ("holds", "✓"), "not examined": ("unseen", "–")}.get(row[-1], ("broken", "✕"))
+    css, sign = {"holds": ("holds", "✓"), "not examined": ("unseen", "–"), "stated": ("unseen", "·")}.get(
+        row[-1], ("broken", "✕")
+    )
     yield f'<td class="{css}">{sign} {escape(row[-1])}</td>'
 
 

