@@ -73,7 +73,9 @@ def ignored(log: ErpLog, terms: Terms) -> Iterator[Example]:
         for arrived_ns, _, index in arrivals[first : bisect_left(arrivals, (freeze.until_ns,))]:
             early = (freeze.until_ns - arrived_ns) / NANOSECONDS_PER_SECOND
             yield Example(
-                f"line {log.lines[index]}", f"arrived {early:.3f} s before the time told at line {freeze.line} was over"
+                f"line {log.lines[index]}",
+                f"arrived {early:.3f} s before the time told at line {freeze.line} was over",
+                log.lines[index],
             )
 
 
@@ -88,7 +90,9 @@ def herds(log: ErpLog) -> Iterator[Example]:
         beside = bisect_left(arrivals, (probe_over_ns,)) - first - 1
         if beside:
             yield Example(
-                f"line {log.lines[probe]}", f"{beside} more calls arrived before the first after the refusal had ended"
+                f"line {log.lines[probe]}",
+                f"{beside} more calls arrived before the first after the refusal had ended",
+                log.lines[probe],
             )
 
 

@@ -7,7 +7,6 @@ a refusal told to stay away is nobody's idleness.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import heapify, heappop, heappush
 
 from ops.certificate.accepted import Spell
 from ops.certificate.erplog import ErpLog
@@ -29,7 +28,7 @@ def idle_of(
     if not waited or not tracks:
         return None
     calls = _calls(log, terms)
-    full = union(span for track in tracks for span in full_spans(calls, track))
+    full = union(span for track in tracks for span in full_spans(calls, log, track))
     idle = [one for one in without(waited, full) if one.end_ns - one.start_ns > terms.reaction_ns]
     total = sum(one.end_ns - one.start_ns - terms.reaction_ns for one in idle)
     waited_ns = sum(one.end_ns - one.start_ns for one in waited)
@@ -45,53 +44,42 @@ def idle_of(
 
 
 def _calls(log: ErpLog, terms: Terms) -> list[Span]:
-    """Every call by arrival; one without an answer ends as late as its caller may think it does."""
-    return sorted(
-        (
-            Span(arrived_ns, ended_ns + terms.lost_ns * lost)
-            for arrived_ns, ended_ns, lost in zip(log.arrived_ns, log.ended_ns, log.lost, strict=True)
-        ),
-        key=lambda one: one.start_ns,
-    )
+    """Every call; one without an answer ends as late as its caller may think it does."""
+    calls = zip(log.arrived_ns, log.ended_ns, log.lost, strict=True)
+    return [Span(arrived_ns, ended_ns + terms.lost_ns * lost) for arrived_ns, ended_ns, lost in calls]
 
 
-def full_spans(calls: Sequence[Span], track: LimitTrack) -> Iterable[Span]:
+def full_spans(calls: Sequence[Span], log: ErpLog, track: LimitTrack) -> Iterable[Span]:
     """When one more call would have broken the limit."""
+    changes = [from_ns for from_ns, _ in log.limit_changes]
     if track.kind == "rate":
-        return _full_rate([one.start_ns for one in calls], track)
+        # A call without an answer may have arrived as late as it may have ended.
+        arrived_by = (call.end_ns if lost else call.start_ns for call, lost in zip(calls, log.lost, strict=True))
+        counted = [Span(call.start_ns, by + track.window_ns) for call, by in zip(calls, arrived_by, strict=True)]
+        return _full(counted, track, changes)
     if track.kind == "concurrent":
-        return _full_slots(calls, track)
-    if track.kind == "execution":
-        return _full_execution(calls, track)
-    return ()
+        return _full(calls, track, changes)
+    return _full_execution(calls, track)
 
 
-def _full_rate(arrivals: Sequence[int], track: LimitTrack) -> Iterator[Span]:
-    """From the call that fills the window until the oldest of it leaves; by the limit in force at the call."""
-    for place, arrived_ns in enumerate(arrivals):
-        limit = track.allowed(arrived_ns, arrived_ns)
-        if limit == UNLIMITED or place + 1 < limit:
-            continue
-        leaves_ns = arrivals[place + 1 - int(limit)] + track.window_ns
-        if leaves_ns > arrived_ns:
-            yield Span(arrived_ns, leaves_ns)
-
-
-def _full_slots(calls: Sequence[Span], track: LimitTrack) -> Iterator[Span]:
-    running: list[int] = []
-    for call in calls:
-        while running and running[0] <= call.start_ns:
-            heappop(running)
-        heappush(running, call.end_ns)
-        limit = track.allowed(call.start_ns, call.start_ns)
-        if limit != UNLIMITED and len(running) >= limit:
-            # Room again when so many have ended that one fewer than the limit is left.
-            yield Span(call.start_ns, sorted(running)[len(running) - int(limit)])
-    heapify(running)
+def _full(counted: Sequence[Span], track: LimitTrack, changes: Sequence[int]) -> Iterator[Span]:
+    """When as many spans lay over each other as the limit allows that is in force just then."""
+    edges = [(span.start_ns, 1) for span in counted] + [(span.end_ns, -1) for span in counted]
+    edges += [(instant_ns, 0) for instant_ns in changes]
+    count, since_ns = 0, None
+    for instant_ns, step in sorted(edges):
+        count += step
+        full = count >= track.allowed(instant_ns, instant_ns)
+        if full and since_ns is None:
+            since_ns = instant_ns
+        elif not full and since_ns is not None:
+            yield Span(since_ns, instant_ns)
+            since_ns = None
 
 
 def _full_execution(calls: Sequence[Span], track: LimitTrack) -> Iterator[Span]:
     """Full when what was spent in the window before, and the longest call for each slot in use, fill the limit."""
+    calls = sorted(calls, key=lambda one: one.start_ns)
     longest_ns = max((one.end_ns - one.start_ns for one in calls), default=0)
     spent: list[tuple[int, int]] = []
     total = 0

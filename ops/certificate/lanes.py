@@ -103,26 +103,27 @@ class Lanes:
 
     # what is broken --------------------------------------------------------------------------------------------
 
-    def below_the_floor(self) -> Iterator[Example]:
+    def below_the_floor(self) -> Iterator[tuple[int, Example]]:
         """Runs of calls of other lanes that are longer than the floor of a waiting lane allows."""
         for lane, period in self._terms.periods().items():
             if lane not in self._waiters:
                 continue
             for run in self.runs(lane):
                 if run.calls > period - 1 + self._terms.transit_calls:
-                    yield Example(
-                        lane, f"{run.calls} calls of other lanes in a row while it waited, from {run.from_ns}"
-                    )
+                    yield run.from_ns, Example(lane, f"{run.calls} calls of other lanes in a row while it waited")
 
-    def not_strict(self) -> Iterator[Example]:
+    def not_strict(self) -> Iterator[tuple[int, Example]]:
         """Spells in which calls of lower lanes went first beyond their floors."""
         for lane in self.lanes:
             for spell in self.spells(lane):
                 if spell.lower > spell.allowed:
-                    yield Example(
-                        lane,
-                        f"{spell.lower} of {spell.starts} calls were of lower lanes while it waited, "
-                        f"from {spell.span.start_ns} to {spell.span.end_ns}; at most {spell.allowed} are theirs",
+                    yield (
+                        spell.span.start_ns,
+                        Example(
+                            lane,
+                            f"{spell.lower} of {spell.starts} calls were of lower lanes while it waited, "
+                            f"from {spell.span.start_ns} to {spell.span.end_ns}; at most {spell.allowed} are theirs",
+                        ),
                     )
 
     def too_long(self) -> Iterator[Example]:

@@ -83,10 +83,11 @@ class LimitFinding(Struct, frozen=True):
 
 
 class Example(Struct, frozen=True):
-    """One thing that broke a check: the business key and a sentence."""
+    """One thing that broke a check: the business key, a sentence, and the line of the log that shows it."""
 
     key: str
     detail: str
+    line: int | None = None
 
 
 class Check(Struct, frozen=True):
@@ -131,6 +132,7 @@ class Turn(Struct, frozen=True):
     round_calls: float
     bound_calls: float
     behind: int
+    line: int | None = None
 
     @property
     def rounds(self) -> float:

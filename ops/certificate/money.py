@@ -75,7 +75,7 @@ def _twice(pairs: Iterable[tuple[str, Document]]) -> Iterator[Example]:
     for key, group in groups.items():
         if len(group) > 1:
             shown = ", ".join(f"{one.document} (line {one.line})" for one in group[:5])
-            yield Example(key, f"{len(group)} documents: {shown}")
+            yield Example(key, f"{len(group)} documents: {shown}", group[-1].line)
 
 
 def loss_checks(books: Books | None, allow_pending: bool) -> list[Check]:
@@ -127,7 +127,11 @@ def _unapproved(books: Books) -> Iterator[Example]:
 def _unrequested(books: Books) -> Iterator[Example]:
     for document in books.documents:
         if not books.asked_for(document):
-            yield Example(document.source_document, f"{document.document} (line {document.line}) answers no message")
+            yield Example(
+                document.source_document,
+                f"{document.document} (line {document.line}) answers no message",
+                document.line,
+            )
 
 
 def _different(books: Books) -> Iterator[Example]:

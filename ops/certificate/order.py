@@ -48,6 +48,7 @@ def _inversion(earlier: tuple[AcceptedRow, Document], later: tuple[AcceptedRow, 
         row.account,
         f"lane {row.lane}: {row.key} (sequence {row.sequence}) at {document.arrived_ns} is not after "
         f"{before.key} (sequence {before.sequence}) at {first.arrived_ns}",
+        document.line,
     )
 
 

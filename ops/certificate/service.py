@@ -67,6 +67,15 @@ class Story:
         ]
         return sorted(found, key=lambda one: (-one.longest_rounds, -one.longest_seconds, one.tenant))[:TENANTS_SHOWN]
 
+    def _located(self, examples: Iterable[tuple[int, Example]]) -> Iterator[Example]:
+        for from_ns, example in examples:
+            yield msgspec.structs.replace(example, line=self._line_at(from_ns))
+
+    def _line_at(self, instant_ns: int) -> int | None:
+        """The line of the first call that arrived then or later."""
+        arrivals = zip(self._log.arrived_ns, self._log.lines, strict=True)
+        return min((one for one in arrivals if one[0] >= instant_ns), default=(0, None))[1]
+
     # checks ----------------------------------------------------------------------------------------------------
 
     def checks(self) -> list[Check]:
@@ -80,7 +89,11 @@ class Story:
             return _told("fairness", promise, None, _at_least(least), "never two tenants waited side by side")
         worst = f"{fairness.mean:.4f} over {fairness.slices} slices, {fairness.worst:.4f} in the worst"
         where = f"lane {fairness.worst_lane}, from {fairness.worst_from_ns}"
-        broken = [Example(where, f"index {worst}")] if least is not None and fairness.mean < least else []
+        broken = (
+            [Example(where, f"index {worst}", self._line_at(fairness.worst_from_ns))]
+            if least is not None and fairness.mean < least
+            else []
+        )
         return _told("fairness", promise, None if least is None else broken, _at_least(least), worst)
 
     def _in_turn(self) -> Check:
@@ -98,10 +111,10 @@ class Story:
         terms, lanes = self._terms, self.service.lanes
         floors = terms.floors_percent
         shares = [f"{one.lane} {one.share_percent:g}%" for one in lanes if one.share_percent is not None]
-        held = None if floors is None else self.lanes.below_the_floor()
+        held = None if floors is None else self._located(self.lanes.below_the_floor())
         bound = ", ".join(f"{lane} {percent}%" for lane, percent in (floors or {}).items())
         yield _told("floor", "a waiting lane keeps its floor", held, bound, ", ".join(shares) or "no lane had to wait")
-        strict = None if floors is None else self.lanes.not_strict()
+        strict = None if floors is None else self._located(self.lanes.not_strict())
         said = [f"{one.lane} {one.lower_calls} of {one.spell_calls}" for one in lanes if one.spell_calls]
         yield _told("urgency", "no lower lane goes first, floors aside", strict, "", ", ".join(said))
         waits = terms.lane_wait_max_seconds
@@ -119,7 +132,11 @@ class Story:
             return _told("work-conservation", promise, None, bound, "nothing had to wait")
         said = f"{idle.percent:g}% ({idle.seconds:.3f} of {idle.waited_seconds:.3f} s)"
         where = f"longest {idle.longest_seconds:.3f} s from {idle.longest_from_ns}"
-        broken = [Example("idle", f"{said}, {where}")] if most is not None and idle.percent > most else []
+        broken = (
+            [Example("idle", f"{said}, {where}", self._line_at(idle.longest_from_ns or 0))]
+            if most is not None and idle.percent > most
+            else []
+        )
         return _told("work-conservation", promise, None if most is None else broken, bound, said)
 
     def _held(self) -> Iterator[Check]:
@@ -181,4 +198,4 @@ def _turn_words(turn: Turn) -> str:
 
 
 def _late(turn: Turn) -> Example:
-    return Example(turn.key, f"{_turn_words(turn)}; at most {turn.bound_calls:g} (ready {turn.ready_ns})")
+    return Example(turn.key, f"{_turn_words(turn)}; at most {turn.bound_calls:g} (ready {turn.ready_ns})", turn.line)

@@ -78,6 +78,7 @@ class LaneStory:
             round_calls=round_calls,
             bound_calls=rounds * round_calls + self._terms.turn_calls + self._terms.transit_calls,
             behind=self._ready.until(since_ns) - self._gone.until(since_ns),
+            line=waiter.line,
         )
 
     def _round(self, tenant: str, since_ns: int, until_ns: int) -> float:

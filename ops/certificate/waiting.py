@@ -25,6 +25,7 @@ class Waiter(Struct, gc=False):
     ready_ns: int
     start_ns: int
     started: bool
+    line: int | None = None
 
     @property
     def had_to_wait(self) -> bool:
@@ -59,6 +60,7 @@ def waiters_of(rows: Sequence[AcceptedRow], spells: Sequence[Spell], log: ErpLog
                 continue
             ready_ns = max(row.accepted_ns, free_ns) + terms.ready_ns
             waiter = Waiter(row, ready_ns, calls.end_ns if start_ns is None else start_ns, start_ns is not None)
+            waiter.line = calls.line(row)
             _hold(waiter, held)
             found.append(waiter)
             free_ns = calls.over_ns(row) if waiter.started else 1 << 62
@@ -87,16 +89,22 @@ class _Calls:
         self.end_ns = max(log.ended_ns, default=0)
         self._first: dict[str, int] = {}
         self._over: dict[str, int] = {}
+        self._line: dict[str, int] = {}
         for index, subject in enumerate(log.subjects):
             if not subject:
                 continue
             self._over[subject] = max(self._over.get(subject, 0), log.ended_ns[index])
             if log.op(index) not in LOOKUP_OPS:
                 arrived_ns = log.arrived_ns[index]
-                self._first[subject] = min(self._first.get(subject, arrived_ns), arrived_ns)
+                if arrived_ns < self._first.get(subject, 1 << 62):
+                    self._first[subject] = arrived_ns
+                    self._line[subject] = log.lines[index]
 
     def first_ns(self, row: AcceptedRow) -> int | None:
         return self._first.get(row.key)
+
+    def line(self, row: AcceptedRow) -> int | None:
+        return self._line.get(row.key)
 
     def over_ns(self, row: AcceptedRow) -> int:
         return max(self._over.get(row.key, 0), self._over.get(row.reference or "", 0))
