@@ -6,23 +6,34 @@ The log format is described in `erplog`, the accepted list in `accepted`.
 """
 
 from ops.certificate.accepted import AcceptedRow, read_accepted
-from ops.certificate.certify import certify
+from ops.certificate.certify import Held, certify
 from ops.certificate.erplog import ErpLog, read_log
 from ops.certificate.limits import PROFILES, parse_limit
 from ops.certificate.model import Certificate, Limit, Unreadable, WrongUse
 from ops.certificate.seal import seal_holds
+from ops.certificate.several import Certificates, certify_all, chain_holds
+from ops.certificate.terms import HOUSE, STATED, Terms, Weights, read_terms
 
 __all__ = [
+    "HOUSE",
     "PROFILES",
+    "STATED",
     "AcceptedRow",
     "Certificate",
+    "Certificates",
     "ErpLog",
+    "Held",
     "Limit",
+    "Terms",
     "Unreadable",
+    "Weights",
     "WrongUse",
     "certify",
+    "certify_all",
+    "chain_holds",
     "parse_limit",
     "read_accepted",
     "read_log",
+    "read_terms",
     "seal_holds",
 ]

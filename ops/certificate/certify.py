@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from ops.certificate.accepted import AcceptedList, read_accepted
 from ops.certificate.erplog import ErpLog, read_log
@@ -29,6 +30,23 @@ from ops.certificate.waiting import LOOKUP_OPS
 CERTIFICATE_FORMAT = "tidegate-certificate/2"
 
 
+class Held(Struct, frozen=True, kw_only=True):
+    """What a log is held to besides what is always held.
+
+    limits, profile: instead of the limits in the log's headers (`limits` wins).
+    allow_pending: an outcome still pending does not fail the certificate (a run in progress).
+    since_ns: when the accepted list begins, on the log's clock; older documents need not be in it. The limits are
+    examined over the whole log all the same.
+    terms: for fairness, lanes, idleness and refusals; what they leave open is stated and not held.
+    """
+
+    limits: Sequence[Limit] | None = None
+    profile: str | None = None
+    allow_pending: bool = False
+    since_ns: int | None = None
+    terms: Terms = STATED
+
+
 def certify(
     log_path: Path,
     accepted_path: Path | None = None,
@@ -39,36 +57,34 @@ def certify(
     since_ns: int | None = None,
     terms: Terms = STATED,
 ) -> Certificate:
-    """Read an ERP's log and state what it experienced.
+    """Read an ERP's log and state what it experienced; the options are those of `Held`.
 
-    accepted_path: what clients were told; without it losses, order and waits are not examined.
-    limits, profile: held instead of the limits in the log's headers (`limits` wins).
-    allow_pending: an outcome still pending does not fail the certificate (a run in progress).
-    since_ns: when the accepted list begins, on the log's clock; older documents need not be in it. The limits are
-    examined over the whole log all the same.
-    terms: what fairness, lanes, idleness and refusals are held to; what it leaves open is stated and not held.
+    accepted_path: what clients were told; without it losses, order, waits and shares are not examined.
 
     Raises Unreadable (file, line, what was expected), WrongUse (no limits, a limit that says nothing)
     and OSError. Deterministic: same bytes and arguments, same certificate.
     """
-    log = read_log(log_path)
+    held = Held(limits=limits, profile=profile, allow_pending=allow_pending, since_ns=since_ns, terms=terms)
     accepted = read_accepted(accepted_path) if accepted_path is not None else None
-    held = list(limits or (profile_limits(profile) if profile else ()))
-    changes = [(-1, held)] if held else log.limit_changes
+    return state(read_log(log_path), accepted, held)
+
+
+def state(log: ErpLog, accepted: AcceptedList | None, held: Held, previous: str = "") -> Certificate:
+    """The sealed statement about one log. Raises WrongUse as `certify` does."""
+    named = list(held.limits or (profile_limits(held.profile) if held.profile else ()))
     timeline = Timeline(log)
-    tracks = tracks_of(_checked(changes))
-    findings = [find(timeline, track) for track in tracks]
-    findings = [one for one in findings if one.limit != UNLIMITED]
+    tracks = tracks_of(_checked([(-1, named)] if named else log.limit_changes))
+    findings = [one for one in (find(timeline, track) for track in tracks) if one.limit != UNLIMITED]
     documents = log.documents()
-    books = Books(accepted.rows, documents, since_ns) if accepted is not None else None
-    story = Story(accepted, log, tracks, terms) if accepted is not None and accepted.rows else None
+    books = Books(accepted.rows, documents, held.since_ns) if accepted is not None else None
+    story = Story(accepted, log, tracks, held.terms) if accepted is not None and accepted.rows else None
     checks = [
         *_chain(log),
         *duplicate_checks(documents),
-        *loss_checks(books, allow_pending),
+        *loss_checks(books, held.allow_pending),
         check("order", "per account and lane, effects in sequence", inversions(books) if books else None),
         *(story.checks() if story else ()),
-        *refusal_checks(log, terms),
+        *refusal_checks(log, held.terms),
     ]
     reasons = _reasons(log, findings, checks)
     span = (min(timeline.arrivals), max(timeline.ends)) if len(log) else None
@@ -77,8 +93,8 @@ def certify(
             format=CERTIFICATE_FORMAT,
             verdict="FAIL" if reasons else "PASS",
             reasons=reasons,
-            notes=_notes(log, accepted, allow_pending, since_ns),
-            profile=profile or log.profile,
+            notes=_notes(log, accepted, held),
+            profile=held.profile or log.profile,
             sources=_sources(log, accepted),
             first_at=timeline.at(span[0]) if span else None,
             last_at=timeline.at(span[1]) if span else None,
@@ -89,6 +105,7 @@ def certify(
             checks=checks,
             waits=lane_waits(books) if books else [],
             service=story.service if story else None,
+            previous=previous,
         )
     )
 
@@ -125,20 +142,21 @@ def _broken(broken: Check) -> str:
     return f"{broken.promise}: broken {broken.count}x, first {first.key or '(no key)'}: {first.detail}"
 
 
-def _notes(log: ErpLog, accepted: AcceptedList | None, allow_pending: bool, since_ns: int | None) -> list[str]:
+def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held) -> list[str]:
     notes = []
+    since_ns = held.since_ns
     if older := sum(since_ns is not None and document.arrived_ns < since_ns for document in log.documents()):
         notes.append(f"{older} documents are older than the accepted list and were not held against it")
     if accepted is None:
-        notes.append("no accepted list: losses, order and waits were not examined")
-    elif allow_pending and (open_ := sum(row.outcome == "pending" for row in accepted.rows)):
+        notes.append("no accepted list: losses, order, waits and shares were not examined")
+    elif held.allow_pending and (open_ := sum(row.outcome == "pending" for row in accepted.rows)):
         notes.append(f"{open_} messages were still pending and were allowed to be")
     if log.unfinished:
         notes.append(f"{len(log.unfinished)} calls have no end in the log: each counts until the ERP stopped")
     if not log.chain.chained:
         notes.append("the lines of the log are not chained: whether it was changed cannot be told from it")
     if lifted := [limits for _, limits in log.limit_changes[1:] if limits != log.limit_changes[0][1]]:
-        notes.append(f"the ERP changed its limits {len(lifted)}x; windows across a change have the larger")
+        notes.append(f"the ERP changed its limits {len(lifted)}x; a window has the one in force at its last call")
     return notes
 
 

@@ -56,6 +56,7 @@ class ErpLog:
         self.limit_changes: list[tuple[int, list[Limit]]] = []
         self.restarts = 0
         self.profile: str | None = None
+        self.system: str | None = None
         self.wall_at_zero: str | None = None
         self.refused_codes: Counter[str] = Counter()
         self.unanswered = 0
@@ -152,6 +153,7 @@ class _Reader:
             self._close_epoch()
             self.log.restarts += 1
         self.log.profile = record.profile or self.log.profile
+        self.log.system = record.system or self.log.system or self.log.profile
         self.log.wall_at_zero = self.log.wall_at_zero or record.wall_at_zero
         self._pending_limits = record.limits
         if record.started_ns is not None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ops.certificate.erplog import ErpLog
 from ops.certificate.limits import UNLIMITED, LimitTrack, describe
 from ops.certificate.model import NANOSECONDS_PER_SECOND, CallRef, LimitFinding, Place
+from ops.certificate.piecewise import worst_rate_by_last_call
 from ops.certificate.windows import (
     Worst,
     allowed_calls,
@@ -87,7 +88,8 @@ def find(timeline: Timeline, track: LimitTrack) -> LimitFinding:
 
 
 def _rate(timeline: Timeline, track: LimitTrack) -> LimitFinding:
-    worst = worst_rate(timeline.arrivals, track)
+    scan = worst_rate if track.constant is not None else worst_rate_by_last_call
+    worst = scan(timeline.arrivals, track)
     start_ns = worst.start_ns or 0
     place = timeline.place(start_ns, lambda arrived, _: start_ns <= arrived < start_ns + track.window_ns)
     return _finding(track, worst, place, _rate_used(timeline, track), unit=1)

@@ -47,6 +47,7 @@ class Record(Struct, gc=False):
     document: str | None = None
     log: str | None = None
     profile: str | None = None
+    system: str | None = None
     limits: list[Limit] | None = None
     wall_at_zero: str | None = None
     started_ns: int | None = None

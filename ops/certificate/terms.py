@@ -69,7 +69,7 @@ HOUSE = Terms(
     idle_percent_max=20.0,
     freezes=True,
     ready_seconds=1.0,
-    transit_calls=64,
+    transit_calls=16,
     lost_seconds=2.0,
 )
 """What a daemon with its built-in settings is held to over a real network."""

@@ -143,12 +143,13 @@ def limits_change(world: World, parts: Parts, limits: tuple[str, ...]) -> None:
     desk = desk_of(world, parts, limits)
     desk.take_all(accept(world, 400))
 
-    def change(*words: str) -> None:
-        desk.resize(words)
-        world.agenda.after(0.01, lambda: world.erp.change_limits(words))
+    def change(first: Callable[..., None], then: Callable[..., None], *words: str) -> None:
+        first(words)
+        world.agenda.after(0.01, lambda: then(words))
 
-    world.agenda.after(4, lambda: change("5/1s", "5 concurrent"))
-    world.agenda.after(12, lambda: change("40/1s", "5 concurrent"))
+    # Whoever narrows tells his callers first; whoever widens tells them afterwards.
+    world.agenda.after(4, lambda: change(desk.resize, world.erp.change_limits, "5/1s", "5 concurrent"))
+    world.agenda.after(12, lambda: change(world.erp.change_limits, desk.resize, "40/1s", "5 concurrent"))
 
 
 # moods of the ERP ---------------------------------------------------------------------------------------------
