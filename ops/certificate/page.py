@@ -90,14 +90,6 @@ def _promise_row(row: tuple[str, ...]) -> Iterator[str]:
 
 
 _LANE_COLUMNS = ("lane", "calls", "still wait", "longest wait", "share while it waited", "others in a row", "lower")
-    "lane",
-    "calls",
-    "still wait",
-    "longest wait",
-    "share while it waited",
-    "most others in a row",
-    "lower",
-)
 _TENANT_COLUMNS = ("tenant", "weight", "calls", "still wait", "longest wait", "in rounds")
 
 
