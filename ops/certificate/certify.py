@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from ops.certificate.accepted import AcceptedList, read_accepted
-from ops.certificate.erplog import ErpLog, read_log
+from ops.certificate.erplog import LOOKUP_OPS, ErpLog, read_log
 from ops.certificate.findings import Timeline, find, seconds_of
 from ops.certificate.limits import UNLIMITED, check_limit, profile_limits, tracks_of
 from ops.certificate.model import (
@@ -25,7 +25,6 @@ from ops.certificate.order import inversions, lane_waits
 from ops.certificate.seal import seal
 from ops.certificate.service import Story, refusal_checks
 from ops.certificate.terms import STATED, Terms
-from ops.certificate.waiting import LOOKUP_OPS
 
 CERTIFICATE_FORMAT = "tidegate-certificate/2"
 

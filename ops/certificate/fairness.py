@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from ops.certificate.model import Fairness
+from ops.certificate.spans import Span
 from ops.certificate.terms import Terms
 from ops.certificate.turns import LaneStory, weight_of
-from ops.certificate.waiting import Span
 
 TURNS_A_SLICE = 20
 STARTS_MAX = 10_000

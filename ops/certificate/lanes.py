@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from ops.certificate.model import NANOSECONDS_PER_SECOND, Example, LaneService
+from ops.certificate.spans import Counter, Span, union
 from ops.certificate.terms import Terms
-from ops.certificate.waiting import Counter, Span, Waiter, union
+from ops.certificate.waiting import Waiter
 
 
 class LaneSpell(Struct, frozen=True):

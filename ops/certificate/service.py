@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from ops.certificate.accepted import AcceptedList
-from ops.certificate.erplog import ErpLog
+from ops.certificate.erplog import LOOKUP_OPS, ErpLog
 from ops.certificate.fairness import fairness_of
 from ops.certificate.freezes import freezes_of, herds, ignored
 from ops.certificate.idle import idle_of
@@ -14,9 +14,10 @@ from ops.certificate.lanes import Lanes
 from ops.certificate.limits import LimitTrack
 from ops.certificate.model import NANOSECONDS_PER_SECOND, Check, Example, Service, TenantService, Turn
 from ops.certificate.money import check
+from ops.certificate.room import Room
 from ops.certificate.terms import Terms
 from ops.certificate.turns import LaneStory, newcomer_of, weight_of
-from ops.certificate.waiting import LOOKUP_OPS, Waiter, waiters_of
+from ops.certificate.waiting import Waiter, waiters_of
 
 TENANTS_SHOWN = 100
 
@@ -28,7 +29,8 @@ class Story:
         self._accepted = accepted
         self._log = log
         self._terms = terms
-        self.waiters = waiters_of(accepted.rows, accepted.spells, log, terms)
+        room = Room(log, tracks, terms)
+        self.waiters = waiters_of(accepted.rows, accepted.spells, log, room, terms)
         self.lanes = Lanes(self.waiters, terms)
         stories = [LaneStory(lane, self.lanes.of(lane), terms) for lane in self.lanes.lanes]
         turns = {story.lane: list(story.turns()) for story in stories}
@@ -43,7 +45,7 @@ class Story:
             tenants_total=len({one.row.tenant for one in self.waiters}),
             tenants=self._tenants(),
             lanes=self.lanes.service(),
-            idle=idle_of(self.waiters, accepted.spells, log, tracks, terms),
+            idle=idle_of(self.waiters, accepted.spells, log, room, terms),
         )
 
     def _tenants(self) -> list[TenantService]:

@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ops.certificate.model import Turn
+from ops.certificate.spans import Counter, Span, union
 from ops.certificate.terms import Terms, Weights
-from ops.certificate.waiting import Counter, Span, Waiter, union
+from ops.certificate.waiting import Waiter
 
 
 def weight_of(terms: Terms, tenant: str, at_ns: int) -> float:

@@ -1,21 +1,19 @@
 """Who waited for the ERP, and from when to when, from the accepted list and the ERP's log.
 
 A message waits from the moment at which its call can be expected (accepted, the call before it in its key over, no
-hold on it) until its first call arrives at the ERP. What was refused or awaits approval without a call never waited.
+hold on it, room in the limits of its own object) until its first call arrives at the ERP. What was refused or awaits
+approval without a call never waited.
 """
 
-from array import array
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from ops.certificate.accepted import AcceptedRow, Spell
-from ops.certificate.erplog import ErpLog
+from ops.certificate.erplog import LOOKUP_OPS, ErpLog
+from ops.certificate.room import Room
 from ops.certificate.terms import Terms
-
-LOOKUP_OPS = ("find", "limits")
 
 
 class Waiter(Struct, gc=False):
@@ -37,14 +35,9 @@ class Waiter(Struct, gc=False):
         return max(0, self.start_ns - self.row.accepted_ns)
 
 
-class Span(Struct, frozen=True, gc=False):
-    """Half-open, in nanoseconds."""
-
-    start_ns: int
-    end_ns: int
-
-
-def waiters_of(rows: Sequence[AcceptedRow], spells: Sequence[Spell], log: ErpLog, terms: Terms) -> list[Waiter]:
+def waiters_of(
+    rows: Sequence[AcceptedRow], spells: Sequence[Spell], log: ErpLog, room: Room, terms: Terms
+) -> list[Waiter]:
     """Everything that waited, in order of its start."""
     calls = _Calls(log)
     held = [spell for spell in spells if spell.event == "held"]
@@ -62,6 +55,7 @@ def waiters_of(rows: Sequence[AcceptedRow], spells: Sequence[Spell], log: ErpLog
             waiter = Waiter(row, ready_ns, calls.end_ns if start_ns is None else start_ns, start_ns is not None)
             waiter.line = calls.line(row)
             _hold(waiter, held)
+            waiter.ready_ns = room.of_object(row.account, waiter.ready_ns, waiter.start_ns)
             found.append(waiter)
             free_ns = calls.over_ns(row) if waiter.started else 1 << 62
     return sorted(found, key=lambda one: one.start_ns)
@@ -108,51 +102,3 @@ class _Calls:
 
     def over_ns(self, row: AcceptedRow) -> int:
         return max(self._over.get(row.key, 0), self._over.get(row.reference or "", 0))
-
-
-def union(spans: Iterable[Span]) -> list[Span]:
-    """Sorted, apart: spans that overlap or touch become one; empty ones go."""
-    joined: list[Span] = []
-    for span in sorted((one for one in spans if one.end_ns > one.start_ns), key=lambda one: one.start_ns):
-        if joined and span.start_ns <= joined[-1].end_ns:
-            joined[-1] = Span(joined[-1].start_ns, max(joined[-1].end_ns, span.end_ns))
-        else:
-            joined.append(span)
-    return joined
-
-
-def without(spans: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
-    """What is left of `spans` after `taken`; both as `union` gives them."""
-    left: list[Span] = []
-    place = 0
-    for span in spans:
-        start_ns = span.start_ns
-        while place < len(taken) and taken[place].end_ns <= start_ns:
-            place += 1
-        here = place
-        while here < len(taken) and taken[here].start_ns < span.end_ns:
-            if taken[here].start_ns > start_ns:
-                left.append(Span(start_ns, taken[here].start_ns))
-            start_ns = max(start_ns, taken[here].end_ns)
-            here += 1
-        if start_ns < span.end_ns:
-            left.append(Span(start_ns, span.end_ns))
-    return left
-
-
-class Counter:
-    """How many of a set of instants lie where; O(log n) a question."""
-
-    def __init__(self, instants: Iterable[int]) -> None:
-        self.instants = array("q", sorted(instants))
-
-    def until(self, instant_ns: int) -> int:
-        """At or before."""
-        return bisect_right(self.instants, instant_ns)
-
-    def before(self, instant_ns: int) -> int:
-        return bisect_left(self.instants, instant_ns)
-
-    def between(self, start_ns: int, end_ns: int) -> int:
-        """Strictly between."""
-        return max(0, self.before(end_ns) - self.until(start_ns))

@@ -206,7 +206,6 @@ def _remember(past: Past, line: _Line) -> None:
         past.arrivals.append((line.arrived_ns, line.op))
     else:
         past.ends.append((line.arrived_ns, line.ended_ns, line.op, line.account))
-        past.ends.append((line.arrived_ns, line.ended_ns))
 
 
 def _retry_after(reply: Reply) -> str | msgspec.UnsetType:

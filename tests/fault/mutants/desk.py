@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from policies.budget import Budget, arrival_bound
 from policies.limit_words import parse_limits
-from policies.limits import Lease, Limit, Spend
+from policies.limits import Ask, Lease, Limit, Spend, Wait
 from policies.order import Item, Order
 from policies.order_lines import Place
 from tests.fault.mutants.world import MS, SECOND, Answer, Message, World
@@ -94,19 +94,47 @@ class Desk:
         """Start everything that may start now."""
         while not self.dead and (self._look_ups or self.order.ready()):
             wait = self.budget.obstacle(self.clock())
+            wait = wait or (self._look_up_next() if self._look_ups else self._post_next())
             if wait is not None:
                 self._sleep(wait.until_ns)
                 return
-            if self._look_ups:
-                message, item = self._look_ups.pop(0)
-                self.fly("find", message, item, self._lease())
-            elif (item_ := self.order.pick()) is not None:
-                self.fly("post", self._items[item_.seq], item_, self._lease())
 
-    def _lease(self) -> Lease:
-        lease = self.budget.admit(self.clock())
-        assert isinstance(lease, Lease), lease
-        return lease
+    def _look_up_next(self) -> Wait | None:
+        message, item = self._look_ups[0]
+        lease = self.budget.admit(self.clock(), ask=Ask("find"))
+        if isinstance(lease, Wait):
+            return lease
+        del self._look_ups[0]
+        self.fly("find", message, item, lease)
+        return None
+
+    def _post_next(self) -> Wait | None:
+        item = self.order.pick()
+        assert item is not None, "it is ready"
+        message = self._items[item.seq]
+        lease = self.budget.admit(self.clock(), ask=self.ask(message))
+        if isinstance(lease, Lease):
+            self.fly("post", message, item, lease)
+        elif lease.limit_name.endswith("per object"):
+            self._set_aside(item, lease)
+        else:
+            self.order.undo(item)
+            return lease
+        return None
+
+    def ask(self, message: Message) -> Ask:
+        """What the budget has to know of a call."""
+        return Ask("post", message.account)
+
+    def _set_aside(self, item: Item, wait: Wait) -> None:
+        """Only its own object has no room: the others need not wait for it."""
+
+        def back() -> None:
+            if not self.dead:
+                self.order.undo(item)
+                self.turn()
+
+        self.agenda.after(max((wait.until_ns or 0) - self.clock(), 10 * MS) / SECOND, back)
 
     def _sleep(self, until_ns: int | None) -> None:
         if until_ns is None and self._flights:
@@ -134,13 +162,14 @@ class Desk:
         now_ns = self.clock()
         del self._flights[flight.spend]
         bound_ns = self.bound(flight, now_ns, answer)
-        self.durable.spends[flight.spend] = Spend(arrived_by_ns=bound_ns)
+        self.durable.spends[flight.spend] = Spend(arrived_by_ns=bound_ns, operation=flight.kind, ended_ns=now_ns)
         if answer.kind == "lost":
             self.lost(flight, now_ns)
         elif answer.kind == "throttled":
             self.throttled(flight, bound_ns, now_ns + answer.retry_after_seconds * SECOND)
         else:
-            self.budget.ended(flight.lease, bound_ns, fine=answer.kind != "failed")
+            fine = answer.kind != "failed"
+            self.budget.ended(flight.lease, bound_ns, fine=fine, ended_ns=now_ns, execution_ns=answer.server_ns)
             self.answered(flight, answer.kind)
         self.turn()
 
@@ -187,7 +216,7 @@ class Desk:
     def throttled(self, flight: Flight, bound_ns: int, until_ns: int) -> None:
         """The ERP refused for its limits."""
         self.budget.freeze(until_ns, "refused")
-        self.budget.ended(flight.lease, bound_ns, fine=False)
+        self.budget.ended(flight.lease, bound_ns, fine=False, ended_ns=self.clock())
         self.again(flight)
 
     def again(self, flight: Flight) -> None:
@@ -200,7 +229,7 @@ class Desk:
     def lost(self, flight: Flight, now_ns: int) -> None:
         """No answer: the call may run on for a while; then it is looked up."""
         safe_ns = now_ns + LOST_NS
-        self.durable.spends[flight.spend] = Spend(arrived_by_ns=safe_ns)
+        self.durable.spends[flight.spend] = Spend(arrived_by_ns=safe_ns, operation=flight.kind)
         self.budget.abandoned(flight.lease, safe_ns)
         self.look_up_after(2.0, flight.message, flight.item)
 
@@ -235,8 +264,8 @@ class Desk:
         """The next life: spends restored, calls in flight unknown, everything else waits again."""
         later = type(self)(self.world, limits, self.parts, self.durable)
         safe_ns = later.clock() + LOST_NS
-        for number in self._flights:
-            self.durable.spends[number] = Spend(safe_at_ns=safe_ns)
+        for number, flight in self._flights.items():
+            self.durable.spends[number] = Spend(safe_at_ns=safe_ns, operation=flight.kind)
         later.restore(self.durable.spends.values())
         unknown = {flight.message.number for flight in self._flights.values()}
         unknown |= {message.number for message, _ in self._look_ups} | self._due

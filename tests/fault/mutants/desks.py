@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies.limits import Lease
+from policies.limits import Ask, Lease
 from policies.order import Item
 from tests.fault.mutants.desk import Desk, Flight
 from tests.fault.mutants.world import MS, SECOND, Answer, Message
@@ -16,6 +16,20 @@ class LookUpsForFree(Desk):
             message, item = self._look_ups.pop(0)
             self.fly("find", message, item, Lease(-1, self.clock(), 1))
         super().turn()
+
+
+class NamesNoObject(Desk):
+    """Does not tell the budget what a call is about."""
+
+    def ask(self, message: Message) -> Ask:
+        return Ask("post")
+
+
+class NamesNoOperation(Desk):
+    """Does not tell the budget which operation a call is."""
+
+    def ask(self, message: Message) -> Ask:
+        return Ask(None, message.account)
 
 
 class CountsAtTheStart(Desk):

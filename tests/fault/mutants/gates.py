@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from aiolimiter import AsyncLimiter
+from msgspec.structs import replace
 
 from policies.budget import Budget
-from policies.limits import ConcurrencyLimit, Lease, Limit, RateLimit, Spend, Wait
+from policies.limits import Ask, ConcurrencyLimit, Lease, Limit, RateLimit, Spend, Wait
 from tests.fault.mutants.desk import Desk
 from tests.fault.mutants.world import MS, SECOND, WALL_AT_ZERO
 
@@ -32,15 +33,15 @@ class OtherRate(Budget):
     def taken(self, limit: RateLimit, now_ns: int) -> None:
         raise NotImplementedError
 
-    def obstacle(self, now_ns: int, cost: int = 1) -> Wait | None:
+    def obstacle(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Wait | None:
         waits = [(until, limit) for limit in self.rates if (until := self.full(limit, now_ns)) is not None]
         if waits:
             until_ns, limit = max(waits, key=lambda wait: wait[0])
             return Wait(until_ns, limit.name, "full")
-        return super().obstacle(now_ns, cost)
+        return super().obstacle(now_ns, cost, ask)
 
-    def admit(self, now_ns: int, cost: int = 1) -> Lease | Wait:
-        lease = super().admit(now_ns, cost)
+    def admit(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Lease | Wait:
+        lease = super().admit(now_ns, cost, ask)
         if isinstance(lease, Lease):
             for limit in self.rates:
                 self.taken(limit, now_ns)
@@ -166,13 +167,13 @@ class HalfIdle(Budget):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk.limits)
 
-    def obstacle(self, now_ns: int, cost: int = 1) -> Wait | None:
+    def obstacle(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Wait | None:
         if now_ns < self._next_ns:
             return Wait(self._next_ns, "pace", "not yet")
-        return super().obstacle(now_ns, cost)
+        return super().obstacle(now_ns, cost, ask)
 
-    def admit(self, now_ns: int, cost: int = 1) -> Lease | Wait:
-        lease = super().admit(now_ns, cost)
+    def admit(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Lease | Wait:
+        lease = super().admit(now_ns, cost, ask)
         if isinstance(lease, Lease):
             self._next_ns = now_ns + SECOND // 10
         return lease
@@ -202,7 +203,7 @@ class ForgetsFlights(Budget):
 class IgnoresFreeze(Budget):
     """Goes on after a refusal."""
 
-    def freeze(self, until_ns: int, reason: str, limit_name: str | None = None) -> None:
+    def freeze(self, until_ns: int, reason: str, *rest: Any, **more: Any) -> None:
         pass
 
 
@@ -211,21 +212,21 @@ class Herd(Budget):
 
     _until_ns = 0
 
-    def freeze(self, until_ns: int, reason: str, limit_name: str | None = None) -> None:
+    def freeze(self, until_ns: int, reason: str, *rest: Any, **more: Any) -> None:
         self._until_ns = max(self._until_ns, until_ns)
 
-    def obstacle(self, now_ns: int, cost: int = 1) -> Wait | None:
+    def obstacle(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Wait | None:
         if now_ns < self._until_ns:
             return Wait(self._until_ns, "frozen", "refused")
-        return super().obstacle(now_ns, cost)
+        return super().obstacle(now_ns, cost, ask)
 
 
 class Widens(Budget):
     """Asks for more after a refusal."""
 
-    def freeze(self, until_ns: int, reason: str, limit_name: str | None = None) -> None:
-        super().freeze(until_ns, reason, limit_name)
-        self.resize([wider(limit, 2) for limit in self.limits], self._latest_ns or 0)
+    def freeze(self, until_ns: int, reason: str, *rest: Any, **more: Any) -> None:
+        super().freeze(until_ns, reason, *rest, **more)
+        self.resize([wider(limit, 2) for limit in self.limits], until_ns - 3 * SECOND)
 
 
 class AboveTheCeiling(Budget):
@@ -233,11 +234,11 @@ class AboveTheCeiling(Budget):
 
     _fine = 0
 
-    def ended(self, lease: Lease, arrived_by_ns: int, free_at_ns: int | None = None, fine: bool = True) -> bool:
+    def ended(self, lease: Lease, arrived_by_ns: int, *rest: Any, fine: bool = True, **more: Any) -> bool:
         self._fine += fine
         if self._fine == 100:
-            self.resize([wider(limit, 1.2) for limit in self.limits], self._latest_ns or 0)
-        return super().ended(lease, arrived_by_ns, free_at_ns, fine)
+            self.resize([wider(limit, 1.2) for limit in self.limits], arrived_by_ns)
+        return super().ended(lease, arrived_by_ns, *rest, fine=fine, **more)
 
 
 class IgnoresResize(Budget):
@@ -247,7 +248,15 @@ class IgnoresResize(Budget):
         pass
 
 
+class NoReserve(Budget):
+    """Admits while the execution time that is known is below the limit: what is in flight costs nothing yet."""
+
+    def admit(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Lease | Wait:
+        return super().admit(now_ns, cost, replace(ask or Ask(), execution_ns=1))
+
+    def obstacle(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Wait | None:
+        return super().obstacle(now_ns, cost, None if ask is None else replace(ask, execution_ns=1))
+
+
 def wider(limit: Limit, by: float) -> Limit:
-    if isinstance(limit, RateLimit):
-        return RateLimit(int(limit.limit * by), limit.window_ns, limit.name)
-    return ConcurrencyLimit(int(limit.limit * by), limit.name)
+    return replace(limit, limit=int(limit.limit * by))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.certificate import Certificate, certify
+from ops.certificate.model import LimitFinding
 from tests.fault.mutants.catalogue import HEALTHY, MUTANTS, Mutant
 from tests.fault.mutants.desk import Parts
 from tests.fault.mutants.scenarios import Scenario, run
@@ -55,7 +56,7 @@ def _verdict(certificate: Certificate, place: Path) -> Verdict:
     lines: dict[str, int | None] = {}
     for limit in certificate.limits:
         if limit.over:
-            name = limit.kind if limit.seconds is None else f"{limit.kind}/{limit.seconds:g}s"
+            name = _name(limit)
             findings[name] = f"{limit.worst:g} where {limit.limit:g} are allowed, {limit.violations}x"
             calls = limit.where.calls if limit.where else []
             lines[name] = calls[min(int(limit.limit), len(calls) - 1)].line if calls else None
@@ -64,3 +65,11 @@ def _verdict(certificate: Certificate, place: Path) -> Verdict:
             findings[check.name] = check.examples[0].detail
             lines[check.name] = check.examples[0].line
     return Verdict(findings, lines, place / FILE_NAME)
+
+
+def _name(limit: LimitFinding) -> str:
+    """Kind, window, and what it counts: concurrent, rate/1s, rate/3s/object, rate/3s/post."""
+    window = "" if limit.seconds is None else f"/{limit.seconds:g}s"
+    each = "/object" if limit.name.endswith("for each object") else ""
+    op = "/post" if " post calls" in limit.name else ""
+    return f"{limit.kind}{window}{each}{op}"

@@ -43,7 +43,9 @@ class Scenario:
 
 def run(scenario: Scenario, parts: Parts, place: Path) -> Certificate:
     """The whole run in virtual time, and the certificate of what the ERP wrote down."""
-    world = World(place, replace(scenario.settings(), limits=scenario.limits))
+    world = World(
+        place, replace(scenario.settings(), limits=[words.partition(" up to ")[0] for words in scenario.limits])
+    )
     scenario.run(world, parts, scenario.limits)
     world.agenda.run()
     return world.certificate(scenario.terms)
@@ -241,5 +243,20 @@ MIDNIGHT = Scenario(
     burst,
     limits=("20/1s", "200/day"),
     terms=Terms(idle_percent_max=10.0, ready_seconds=0.005),
+)
+OBJECTS = Scenario(
+    "each object",
+    one_account,
+    limits=("20/1s", "5 concurrent", "2/3s per object"),
+    # This desk keeps what waits for its object out of the order, charged; shares are not what it is about.
+    terms=Terms(idle_percent_max=10.0, ready_seconds=0.005),
+)
+OPERATIONS = Scenario("each operation", burst, limits=("20/1s", "5 concurrent", "post: 20/3s"))
+EXECUTION = Scenario(
+    "execution time",
+    burst,
+    lambda: Settings(latency=(0.3, 0.9)),
+    limits=("10 execution-seconds/10s up to 1s each", "20 concurrent"),
+    terms=Terms(),
 )
 SLOW = Scenario("slow calls", burst, lambda: Settings(latency=(0.5, 1.5)), limits=("10 concurrent",))

@@ -104,7 +104,7 @@ class Answer:
 class Settings:
     """How the ERP behaves: seconds, drawn evenly from a range."""
 
-    limits: tuple[str, ...] = ("20/1s", "5 concurrent")
+    limits: Sequence[str] = ("20/1s", "5 concurrent")
     latency: tuple[float, float] = (0.04, 0.06)
     wire: tuple[float, float] = (0.0005, 0.0015)
     says_duration: bool = True
