@@ -6,7 +6,7 @@ header   {"log":"tidegate-erp-log/1","profile":..,"limits":[{"kind":"rate","limi
 arrival  {"seq":1,"op":"post","arrived_ns":..,"event":"arrived"}; optional, written before the call is served
 end      {"seq":1,"op":"post|find|limits","arrived_ns":..,"ended_ns":..,"status":201,"verdict":..,
           "reference":..,"account":..,"source_document":..,"amount":"12.50","currency":"EUR","code":..,
-          "document":..,"answer":..,"retry_after":"30"}
+          "document":..,"answer":..,"retry_after":"30","rule":"post"}
 change   {"event":"limits","at_ns":..,"limits":[..]}; optional, the ERP changed its limits while running
 
 Any line may end with "chain" (see `chain`). `ops/docs/erp-log.md` tells each field to those who write such a log.
@@ -253,7 +253,7 @@ class _Reader:
         self.log.fine[index] = record.verdict != "failed" and record.status is not None and record.status < 429
         if record.status == 429:
             self.log.refused_codes[record.code or "none"] += 1
-            self.log.refusals.append(Refusal(index, record.code or "", record.retry_after))
+            self.log.refusals.append(Refusal(index, record.code or "", record.retry_after, record.rule or ""))
         if record.answer not in (None, "sent"):
             self.log.unanswered += 1
         else:

@@ -22,7 +22,7 @@ def idle_of(waiters: Sequence[Waiter], spells: Sequence[Spell], log: ErpLog, roo
     """None if nothing ever had to wait, or no limit says what room is."""
     waited = union(Span(one.ready_ns, one.start_ns) for one in waiters)
     away = [Span(one.from_ns, one.until_ns) for one in spells if one.event == "away"]
-    excused = union([*away, *(Span(one.from_ns, one.over_ns) for one in freezes_of(log))])
+    excused = union([*away, *(Span(one.from_ns, one.over_ns) for one in freezes_of(log) if not one.account)])
     waited = without(waited, excused)
     if not waited or not room.known:
         return None

@@ -53,12 +53,17 @@ class Record(Struct, gc=False):
     started_ns: int | None = None
     at_ns: int | None = None
     retry_after: str | None = None
+    rule: str | None = None
     chain: str | None = None
 
 
 class Refusal(Struct, frozen=True, gc=False):
-    """A call that the ERP refused for its limits; `index` is its place in the log's arrays."""
+    """A call that the ERP refused for its limits; `index` is its place in the log's arrays.
+
+    rule: what the limit counts where it does not count every call: "post", "object", "post object".
+    """
 
     index: int
     code: str
     retry_after: str | None
+    rule: str = ""

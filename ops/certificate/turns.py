@@ -37,8 +37,8 @@ class LaneStory:
         self._own_starts = {
             tenant: Counter(one.start_ns for one in own if one.started) for tenant, own in self.by_tenant.items()
         }
-        self._ready = Counter(one.ready_ns for one in waiters if one.had_to_wait)
-        self._gone = Counter(one.start_ns for one in waiters if one.had_to_wait)
+        self._queue = _Queue(waiters)
+        self._own_queue = {tenant: _Queue(own) for tenant, own in self.by_tenant.items()}
         regimes = terms.weights or [Weights({})]
         self._classes = [(regime.from_ns, self._classed(regime)) for regime in regimes]
 
@@ -78,7 +78,7 @@ class LaneStory:
             overtaken_by=overtaken,
             round_calls=round_calls,
             bound_calls=rounds * round_calls + self._terms.turn_calls + self._terms.transit_calls,
-            behind=self._ready.until(since_ns) - self._gone.until(since_ns),
+            behind=self._queue.length(since_ns) - self._own_queue[tenant].length(since_ns),
             line=waiter.line,
         )
 
@@ -99,6 +99,17 @@ class LaneStory:
         for weight, (begun, ceased) in classes.items():
             calls += (begun.before(until_ns) - ceased.until(since_ns)) * max(1.0, weight / own)
         return max(calls, 0.0)
+
+
+class _Queue:
+    """How many waited at an instant."""
+
+    def __init__(self, waiters: Sequence[Waiter]) -> None:
+        self._ready = Counter(one.ready_ns for one in waiters if one.had_to_wait)
+        self._gone = Counter(one.start_ns for one in waiters if one.had_to_wait)
+
+    def length(self, instant_ns: int) -> int:
+        return self._ready.until(instant_ns) - self._gone.until(instant_ns)
 
 
 def _span(waiter: Waiter) -> Span:

@@ -53,6 +53,7 @@ class End(msgspec.Struct):
     answer: str
     concurrent: int
     retry_after: str | msgspec.UnsetType
+    rule: str | msgspec.UnsetType
     fault: str | msgspec.UnsetType
 
 
@@ -144,7 +145,8 @@ class Journal:
                 document=reply.document,
                 answer=reply.answer,
                 concurrent=call.concurrent,
-                retry_after=_retry_after(reply),
+                retry_after=_header(reply, b"retry-after"),
+                rule=_header(reply, b"x-ratelimit-rule"),
                 fault=call.fault,
             )
         )
@@ -208,8 +210,5 @@ def _remember(past: Past, line: _Line) -> None:
         past.ends.append((line.arrived_ns, line.ended_ns, line.op, line.account))
 
 
-def _retry_after(reply: Reply) -> str | msgspec.UnsetType:
-    for name, value in reply.headers:
-        if name == b"retry-after":
-            return value.decode("latin-1")
-    return msgspec.UNSET
+def _header(reply: Reply, name: bytes) -> str | msgspec.UnsetType:
+    return next((value.decode("latin-1") for known, value in reply.headers if known == name), msgspec.UNSET)

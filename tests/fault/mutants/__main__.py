@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.fault.mutants.catalogue import MUTANTS
 from tests.fault.mutants.judge import attempt, control, scenarios
+from tests.fault.mutants.scenarios import BEHIND
 
 
 def say(line: str) -> None:
@@ -34,6 +35,8 @@ def _control(number: int, place: Path) -> bool:
     verdict = control(scenario, place / f"control-{number}")
     said = "passes" if not verdict.findings else f"FAILS: {verdict.findings}"
     say(f"control  {scenario.name}: {said}")
+    if scenario is BEHIND:
+        say(f"             {verdict.newcomer()}")
     return bool(verdict.findings)
 
 

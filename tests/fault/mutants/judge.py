@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.certificate import Certificate, certify
-from ops.certificate.model import LimitFinding
+from ops.certificate.model import LimitFinding, Turn
+from ops.certificate.present import newcomer_line
 from tests.fault.mutants.catalogue import HEALTHY, MUTANTS, Mutant
 from tests.fault.mutants.desk import Parts
 from tests.fault.mutants.scenarios import Scenario, run
@@ -17,11 +18,16 @@ LINE_WIDTH = 160
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the certificate found, by name; `said` and `line` of the finding that was expected."""
+    """What the certificate found, by name, each with its line of the log."""
 
     findings: dict[str, str]
     lines: dict[str, int | None]
     log: Path
+    turn: Turn | None
+
+    def newcomer(self) -> str:
+        """What became of the message of a tenant that had nothing waiting, behind the longest queue of others."""
+        return newcomer_line(self.turn) if self.turn is not None else ""
 
     def convicting(self, finding: str) -> str:
         """The line of the log that convicts, as it stands there."""
@@ -64,7 +70,8 @@ def _verdict(certificate: Certificate, place: Path) -> Verdict:
         if check.holds is False:
             findings[check.name] = check.examples[0].detail
             lines[check.name] = check.examples[0].line
-    return Verdict(findings, lines, place / FILE_NAME)
+    turn = certificate.service.newcomer if certificate.service else None
+    return Verdict(findings, lines, place / FILE_NAME, turn)
 
 
 def _name(limit: LimitFinding) -> str:

@@ -78,9 +78,9 @@ def lanes(world: World, parts: Parts, limits: tuple[str, ...]) -> None:
 
 
 def one_behind_many(world: World, parts: Parts, limits: tuple[str, ...]) -> None:
-    """Thousands of tenant A, then one message of tenant B."""
+    """50,000 of tenant A, then one message of tenant B."""
     desk = desk_of(world, parts, limits)
-    desk.take_all([world.accept("A") for _ in range(3_000)])
+    desk.take_all([world.accept("A") for _ in range(50_000)])
     world.agenda.after(3, lambda: desk.take_all([world.accept("B")]))
 
 
@@ -213,7 +213,12 @@ def failing() -> Settings:
 
 BURST = Scenario("burst", burst)
 LANES = Scenario("lanes", lanes)
-BEHIND = Scenario("one behind many", one_behind_many)
+BEHIND = Scenario(
+    "one behind 50,000",
+    one_behind_many,
+    limits=("400/1s", "20 concurrent"),
+    terms=Terms(turn_rounds=1.0, turn_calls=1),
+)
 WEIGHTS = Scenario(
     "weights change",
     weights_change,
