@@ -105,7 +105,7 @@ def ignored(log: ErpLog, terms: Terms) -> Iterator[Example]:
     scopes = Scopes(log)
     for freeze in freezes_of(log, scopes):
         calls = scopes.of(freeze.op, freeze.account)
-        first = bisect_left(calls, (freeze.from_ns + terms.reaction_ns,))
+        first = bisect_left(calls, (freeze.from_ns + terms.reaction_ns + 1,))
         for arrived_ns, _, index in calls[first : bisect_left(calls, (freeze.until_ns,))]:
             early = (freeze.until_ns - arrived_ns) / NANOSECONDS_PER_SECOND
             yield Example(

@@ -78,9 +78,9 @@ def lanes(world: World, parts: Parts, limits: tuple[str, ...]) -> None:
 
 
 def one_behind_many(world: World, parts: Parts, limits: tuple[str, ...]) -> None:
-    """50,000 of tenant A, then one message of tenant B."""
+    """So many of tenant A that 50,000 are left when one message of tenant B comes."""
     desk = desk_of(world, parts, limits)
-    desk.take_all([world.accept("A") for _ in range(50_000)])
+    desk.take_all([world.accept("A") for _ in range(51_200)])
     world.agenda.after(3, lambda: desk.take_all([world.accept("B")]))
 
 
