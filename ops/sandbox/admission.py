@@ -135,6 +135,14 @@ class Admission:
         for scope in [*self._scopes(op), *(self._of(op, account) if account is not None else ())]:
             scope.end(arrived_ns, ended_ns)
 
+    def resume(self, arrived_ns: int, op: str, account: str | None) -> None:
+        """A call of the past that is still in progress takes its slot again."""
+        for scope in self._scopes(op):
+            scope.begin(arrived_ns)
+        for scope in self._of(op, account) if account is not None else ():
+            scope.judge(arrived_ns)
+            scope.begin(arrived_ns)
+
     def remember(self, arrivals: Iterable[tuple[int, str]], ends: Iterable[tuple[int, int, str, str | None]]) -> None:
         """Fill the windows with the past of an earlier process.
 

@@ -7,7 +7,7 @@ import asyncio
 import hmac
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from ops.sandbox.faults import (
 from ops.sandbox.garbage import spoil
 from ops.sandbox.journal import Journal
 from ops.sandbox.ledger import Entry, Ledger
-from ops.sandbox.limits import Profile
+from ops.sandbox.limits import Limit, Profile
 
 KEY_MAX_LENGTH = 255
 
@@ -77,6 +77,18 @@ class Erp:
         self._admission = Admission(profile.limits)
         self._admission.remember(journal.past.arrivals, journal.past.ends)
         self._profile_json = msgspec.json.encode(profile)
+        self._running: dict[int, Call] = {}
+
+    def change_limits(self, limits: Sequence[Limit]) -> None:
+        """Other limits for every call that arrives from now on; what arrived before counts in them too."""
+        self.profile = Profile(self.profile.profile, tuple(limits))
+        self._profile_json = msgspec.json.encode(self.profile)
+        past = self._journal.read_past()
+        self._admission = Admission(limits)
+        self._admission.remember(past.arrivals, past.ends)
+        for call in self._running.values():
+            self._admission.resume(call.arrived_ns, call.op, call.touched)
+        self._journal.limits(limits, self._clock_ns())
 
     def now(self) -> datetime:
         """The ERP's wall clock, wrong by as much as the `clock` fault says."""
@@ -89,6 +101,8 @@ class Erp:
         refusal = self._admission.arrive(arrived_ns, op)
         call = Call(self._seq, op, method, path, arrived_ns, concurrent, refusal, peer)
         self._journal.arrived(call)
+        if refusal is None:
+            self._running[call.seq] = call
         return call
 
     async def serve(self, call: Call) -> Reply:
@@ -115,7 +129,7 @@ class Erp:
         """Give the slot of a call back; doing it again changes nothing."""
         if call.ended_ns is None:
             call.ended_ns = self._clock_ns()
-            if call.refusal is None:
+            if self._running.pop(call.seq, None) is not None:
                 self._admission.end(call.arrived_ns, call.ended_ns, call.op, call.touched)
 
     def finish(self, call: Call, reply: Reply) -> int:

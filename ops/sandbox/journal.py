@@ -92,7 +92,7 @@ class Journal:
         self._encoder = msgspec.json.Encoder()
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.past = self._read_past()
+            self.past = self.read_past()
         except BlockingIOError:
             os.close(self._fd)
             raise JournalError(f"{path}: in use by another sandbox ERP; give each its own --data") from None
@@ -183,7 +183,8 @@ class Journal:
         self._chain = hashlib.sha256(self._chain + line[:-1]).hexdigest().encode()
         return b'%b,"chain":"%b"}' % (line[:-1], self._chain)
 
-    def _read_past(self) -> Past:
+    def read_past(self) -> Past:
+        """Everything that is in the log by now; a torn last line is cut off."""
         past = Past()
         decoder = msgspec.json.Decoder(_Line)
         whole = 0

@@ -127,6 +127,13 @@ class SandboxProcess:
         """The faults that are on, as {"fault": ..., "hits": n}. Raises OSError when there is no answer."""
         return self._faults("GET", None)
 
+    def set_limits(self, *words: str) -> None:
+        """Replace its limits ("5/1s", "5 concurrent") for every call that arrives from now on; its log tells from when.
+
+        Raises SandboxError when one is not understood, OSError when the ERP does not answer.
+        """
+        self._ask("/sandbox/limits", "PUT", json.dumps({"limits": words}).encode())
+
     def documents(self) -> list[Document]:
         """All committed documents in the order of posting, read from the ledger file; works while it is down.
 
@@ -178,11 +185,14 @@ class SandboxProcess:
         return code
 
     def _faults(self, method: str, body: bytes | None) -> list[dict[str, Any]]:
-        request = urllib.request.Request(f"{self.url}/sandbox/faults", body, method=method)
+        faults: list[dict[str, Any]] = self._ask("/sandbox/faults", method, body)["faults"]
+        return faults
+
+    def _ask(self, path: str, method: str, body: bytes | None) -> Any:
+        request = urllib.request.Request(f"{self.url}{path}", body, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                faults: list[dict[str, Any]] = json.load(answer)["faults"]
-                return faults
+                return json.load(answer)
         except urllib.error.HTTPError as error:
             raise SandboxError(error.read().decode("utf-8", "replace")) from error
 

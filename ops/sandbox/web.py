@@ -11,6 +11,7 @@ import msgspec
 from ops.sandbox.call import JSON, Call, Op, Peer, Reply, problem
 from ops.sandbox.erp import Erp
 from ops.sandbox.faults import FaultSet
+from ops.sandbox.limits import LimitError, parse_limit
 from ops.sandbox.openapi import openapi
 
 Scope = MutableMapping[str, Any]
@@ -43,7 +44,7 @@ class Application:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served here, not {scope['type']!r}")
         path = scope["path"]
-        if path in ("/healthz", "/openapi.json", "/sandbox/faults"):
+        if path in ("/healthz", "/openapi.json", "/sandbox/faults", "/sandbox/limits"):
             await self._control(scope["method"], path, receive, send)
             return
         peer: Peer = scope["extensions"][PEER_EXTENSION]
@@ -92,6 +93,8 @@ class Application:
             reply = Reply(200, "read", self._openapi)
         elif path == "/sandbox/faults" and method in ("GET", "PUT", "DELETE"):
             reply = self._control_faults(method, body or b"")
+        elif path == "/sandbox/limits" and method == "PUT":
+            reply = self._control_limits(body or b"")
         else:
             reply = problem(405, "method.unknown", f"{path} does not know {method}; see /openapi.json")
         await self._answer(reply, send, None)
@@ -106,11 +109,22 @@ class Application:
             return problem(422, "faults.invalid", f"the faults stay as they were: {error}")
         return Reply(200, "read", msgspec.json.encode({"faults": self._erp.faults.show()}), content_type=JSON)
 
+    def _control_limits(self, body: bytes) -> Reply:
+        try:
+            self._erp.change_limits([parse_limit(words) for words in msgspec.json.decode(body, type=_Words).limits])
+        except (msgspec.DecodeError, RecursionError, LimitError) as error:
+            return problem(422, "limits.invalid", f"the limits stay as they were: {error}")
+        return Reply(200, "read", msgspec.json.encode(self._erp.profile), content_type=JSON)
+
     def _http_date(self) -> bytes:
         second = int(self._erp.now().timestamp())
         if second != self._date[0]:
             self._date = (second, formatdate(second, usegmt=True).encode())
         return self._date[1]
+
+
+class _Words(msgspec.Struct, forbid_unknown_fields=True):
+    limits: list[str]
 
 
 def _read_headers(call: Call, headers: Iterable[tuple[bytes, bytes]]) -> None:
