@@ -261,11 +261,11 @@ def check(shared: Shared) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @pass_shared
 def certify(shared: Shared, arguments: tuple[str, ...]) -> None:
-    """State what an ERP experienced, from its own log: worst windows, margins, duplicates, losses, order.
+    """State what an ERP experienced, from its own log: worst windows, margins, duplicates, losses, order, fair shares.
 
     \b
     Example:
-      tidegate certify erp-log.jsonl --accepted accepted.jsonl --limit "10/1s"
+      tidegate certify erp-log.jsonl --accepted accepted.jsonl --limit "10/1s" --terms house --html certificate.html
     """
     from ops.certificate.cli import main as certify_main
 
