@@ -26,7 +26,8 @@ Outcome = Literal["posted", "refused", "approval", "pending"]
 
 class AcceptedRow(Struct, frozen=True):
     """One accepted message. `sequence` orders the messages of one account within a lane; `system` names the log
-    that it belongs to (its profile), where several are examined together."""
+    that it belongs to (its profile), where several are examined together; `ready_ns`: it was approved, released or
+    due only then."""
 
     id: str
     key: str
@@ -42,6 +43,7 @@ class AcceptedRow(Struct, frozen=True):
     currency: str | None = None
     expected: Literal["post", "refuse", "either"] = "either"
     system: str = ""
+    ready_ns: int | None = None
 
 
 class Spell(Struct, frozen=True):
@@ -109,4 +111,5 @@ def _newer(known: AcceptedRow | None, row: AcceptedRow) -> AcceptedRow:
         reference=row.reference or known.reference,
         amount=row.amount or known.amount,
         currency=row.currency or known.currency,
+        ready_ns=row.ready_ns or known.ready_ns,
     )

@@ -8,11 +8,15 @@ about to go when it came. Counted are first calls of messages, lane by lane: wha
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from math import ceil, log2
 
 from ops.certificate.model import Turn
 from ops.certificate.spans import Counter, Span, union
 from ops.certificate.terms import Terms, Weights
 from ops.certificate.waiting import Waiter
+
+WEIGHTS_MAX = 32
+"""Different weights that are told apart; each costs two look-ups for every turn."""
 
 
 def weight_of(terms: Terms, tenant: str, at_ns: int) -> float:
@@ -43,11 +47,16 @@ class LaneStory:
         self._classes = [(regime.from_ns, self._classed(regime)) for regime in regimes]
 
     def _classed(self, regime: Weights) -> dict[float, tuple[Counter, Counter]]:
-        """For each weight: when tenants of that weight began and ceased to wait."""
+        """For each weight: when tenants of that weight began and ceased to wait.
+
+        Of very many different weights the next power of two is taken, which only makes a round longer.
+        """
+        many = len({regime.weights.get(tenant, 1.0) for tenant in self.waits}) > WEIGHTS_MAX
         begun: dict[float, list[int]] = defaultdict(list)
         ceased: dict[float, list[int]] = defaultdict(list)
         for tenant, spans in self.waits.items():
             weight = regime.weights.get(tenant, 1.0)
+            weight = 2.0 ** ceil(log2(weight)) if many else weight
             begun[weight] += [span.start_ns for span in spans]
             ceased[weight] += [span.end_ns for span in spans]
         return {weight: (Counter(begun[weight]), Counter(ceased[weight])) for weight in begun}

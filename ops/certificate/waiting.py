@@ -51,7 +51,7 @@ def waiters_of(
             start_ns = calls.first_ns(row)
             if start_ns is None and row.outcome in ("refused", "approval"):
                 continue
-            ready_ns = max(row.accepted_ns, free_ns) + terms.ready_ns
+            ready_ns = max(row.accepted_ns, row.ready_ns or 0, free_ns) + terms.ready_ns
             waiter = Waiter(row, ready_ns, calls.end_ns if start_ns is None else start_ns, start_ns is not None)
             waiter.line = calls.line(row)
             _hold(waiter, held)

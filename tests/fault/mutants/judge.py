@@ -40,7 +40,7 @@ class Verdict:
 
 def control(scenario: Scenario, place: Path) -> Verdict:
     """The run with nothing wrong."""
-    return _verdict(run(scenario, HEALTHY.get(scenario.name, Parts()), place), place)
+    return verdict_of(run(scenario, HEALTHY.get(scenario.name, Parts()), place), place)
 
 
 def attempt(mutant: Mutant, place: Path) -> Verdict:
@@ -49,7 +49,7 @@ def attempt(mutant: Mutant, place: Path) -> Verdict:
     if mutant.tamper is not None:
         mutant.tamper(place / FILE_NAME)
         certificate = certify(place / FILE_NAME, place / "accepted.jsonl", terms=mutant.scenario.terms)
-    return _verdict(certificate, place)
+    return verdict_of(certificate, place)
 
 
 def scenarios() -> list[Scenario]:
@@ -57,7 +57,8 @@ def scenarios() -> list[Scenario]:
     return list({mutant.scenario.name: mutant.scenario for mutant in MUTANTS}.values())
 
 
-def _verdict(certificate: Certificate, place: Path) -> Verdict:
+def verdict_of(certificate: Certificate, place: Path) -> Verdict:
+    """What a certificate found, by name."""
     findings: dict[str, str] = {}
     lines: dict[str, int | None] = {}
     for limit in certificate.limits:

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.certificate import AcceptedRow, Terms, Weights, WrongUse, read_terms
+from ops.certificate.erplog import ErpLog
 from ops.certificate.fairness import jain
+from ops.certificate.limits import LimitTrack
 from ops.certificate.model import Certificate, Check, Service, Turn
+from ops.certificate.room import Room
 from ops.certificate.spans import Span, union, without
 from ops.certificate.turns import LaneStory
 from ops.certificate.waiting import Waiter
@@ -273,3 +276,31 @@ def test_terms_are_read_from_a_file_and_checked(tmp_path: Any) -> None:
         path.write_text(wrong)
         with pytest.raises(WrongUse, match=r"terms\.json"):
             read_terms(str(path))
+
+
+# room -----------------------------------------------------------------------------------------------------------
+
+CALLS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12)), min_size=1, max_size=20).map(sorted)
+
+
+@given(CALLS, st.integers(1, 4), st.integers(1, 15))
+def test_a_limit_is_full_where_one_more_call_would_break_it(
+    calls: list[tuple[int, int]], limit: int, window_ns: int
+) -> None:
+    log = ErpLog()
+    for start, length in calls:
+        log.arrived_ns.append(start)
+        log.ended_ns.append(start + length)
+        log.lost.append(0)
+        log.ops.append(0)
+        log.accounts.append("")
+    log.op_names.append("post")
+    rate, slots = LimitTrack("rate", window_ns / SECOND), LimitTrack("concurrent", None)
+    for track in (rate, slots):
+        track.change(-1, limit)
+    full = {track.kind: Room(log, [track], Terms()).full for track in (rate, slots)}
+    for now in range(60):
+        arrived = sum(now - window_ns < start <= now for start, _ in calls)
+        running = sum(start <= now < start + length for start, length in calls)
+        assert any(span.start_ns <= now < span.end_ns for span in full["rate"]) == (arrived >= limit)
+        assert any(span.start_ns <= now < span.end_ns for span in full["concurrent"]) == (running >= limit)
