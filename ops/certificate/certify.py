@@ -152,6 +152,8 @@ def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held) -> list[str]:
         notes.append(f"{open_} messages were still pending and were allowed to be")
     if log.unfinished:
         notes.append(f"{len(log.unfinished)} calls have no end in the log: each counts until the ERP stopped")
+    if log.chain.chained and not log.chain.has_head:
+        notes.append("no head lies beside the log: whether it was cut at its end cannot be told")
     if not log.chain.chained:
         notes.append("the lines of the log are not chained: whether it was changed cannot be told from it")
     if lifted := [limits for _, limits in log.limit_changes[1:] if limits != log.limit_changes[0][1]]:

@@ -43,6 +43,7 @@ class Chain:
         self.broken = 0
         self.chained: bool | None = None
         self.last = ""
+        self.has_head = head is not None
         self._head = head
         self._lines = 0
         self._last = GENESIS
@@ -80,9 +81,12 @@ class Chain:
             self.breaks.append(Break(self._lines, detail))
 
 
-def read_head(log_path: Path) -> Head | None:
-    """The head beside a log, or None if there is none. A head that is not readable counts as one that differs."""
-    path = log_path.with_name(log_path.name + HEAD_SUFFIX)
+def head_beside(log_path: Path) -> Path:
+    return log_path.with_name(log_path.name + HEAD_SUFFIX)
+
+
+def read_head(path: Path) -> Head | None:
+    """A head, or None if there is none. One that is not readable counts as one that differs."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Head)
     except FileNotFoundError:

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             since_ns=options.since_ns,
             terms=read_terms(options.terms) if options.terms else STATED,
         )
-        all_of_them = certify_all(options.log, options.accepted, held)
+        all_of_them = certify_all(options.log, options.accepted, held, options.head)
         if options.html is not None:
             options.html.write_text(page(all_of_them.certificates), "utf-8")
     except (Unreadable, WrongUse, OSError) as error:
@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         "--terms",
         metavar="house|FILE",
         help="hold fairness, lanes, idleness and refusals to these terms (JSON); without it they are only stated",
+    )
+    parser.add_argument(
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="a head of the log's chain that was kept elsewhere (default: LOG.head)",
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the certificate as one page as well")
     parser.add_argument("--json", action="store_true", help="print the certificate as JSON")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from ops.certificate.chain import Chain, read_head
+from ops.certificate.chain import Chain, head_beside, read_head
 from ops.certificate.model import CallRef, Limit, Unreadable
 from ops.certificate.records import Document, Record, Refusal
 
@@ -85,9 +85,12 @@ class ErpLog:
         return self.creations + [seen for key, seen in self.sightings.items() if key not in created]
 
 
-def read_log(path: Path) -> ErpLog:
-    """Read a whole log in one pass. Raises Unreadable with the line and what was expected there."""
-    reader = _Reader(path.name, Chain(read_head(path)))
+def read_log(path: Path, head_path: Path | None = None) -> ErpLog:
+    """Read a whole log in one pass; `head_path`: a head that was kept elsewhere, instead of the one beside the log.
+
+    Raises Unreadable with the line and what was expected there, and OSError.
+    """
+    reader = _Reader(path.name, Chain(read_head(head_path or head_beside(path))))
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for raw in stream:

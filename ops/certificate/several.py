@@ -24,15 +24,20 @@ class Certificates(Struct, frozen=True):
     sha256: str
 
 
-def certify_all(log_paths: Sequence[Path], accepted_paths: Sequence[Path], held: Held) -> Certificates:
+def certify_all(
+    log_paths: Sequence[Path], accepted_paths: Sequence[Path], held: Held, head_path: Path | None = None
+) -> Certificates:
     """Certify each log with its accepted list, or all of them with the one list of all.
 
     In one list for all, a message belongs to the log that its `system` names (the header's system, or its profile),
-    else to the log that knows its key; what no log knows is examined with the first.
+    else to the log that knows its key; what no log knows is examined with the first. `head_path`: a head of the only
+    log that was kept elsewhere.
 
     Raises what `certify` raises; WrongUse also for lists that are neither one, none nor one for each log.
     """
-    logs = [read_log(path) for path in log_paths]
+    if head_path is not None and (len(log_paths) > 1 or not head_path.exists()):
+        raise WrongUse(f"head {head_path}: expected the file of a head, and one log that it belongs to")
+    logs = [read_log(path, head_path) for path in log_paths]
     lists = [read_accepted(path) for path in accepted_paths]
     if len(lists) not in (0, 1, len(logs)):
         raise WrongUse(f"{len(lists)} accepted lists for {len(logs)} logs; give one for each log, or one for all")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.certificate import Certificate, certify
+from ops.certificate.cli import main
 from ops.sandbox.call import Call, Reply
 from ops.sandbox.journal import GENESIS, Journal
 from ops.sandbox.limits import Profile, Rate
@@ -117,3 +118,20 @@ def test_the_head_lags_when_its_writer_died_between_the_two_writes(log: Path) ->
 def test_a_log_begun_without_a_chain_goes_on_without_one(log: Path) -> None:
     write_calls(unchained(log), first=CALLS + 1)
     assert chain_of(certify(log)) == (None, "")
+
+
+def test_a_head_that_was_kept_elsewhere_finds_a_log_that_was_written_anew(log: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.head"
+    kept.write_bytes(log.with_name("erp.jsonl.head").read_bytes())
+    assert main([str(log), "--head", str(kept)]) == 0
+    log.unlink()
+    log.with_name("erp.jsonl.head").unlink()
+    write_calls(log, count=CALLS - 1)
+    assert main([str(log)]) == 0
+    assert main([str(log), "--head", str(kept)]) == 1
+    assert main([str(log), "--head", str(tmp_path / "absent")]) == 2
+
+
+def test_without_a_head_the_certificate_says_what_cannot_be_told(log: Path) -> None:
+    log.with_name("erp.jsonl.head").unlink()
+    assert "no head lies beside the log: whether it was cut at its end cannot be told" in certify(log).notes
