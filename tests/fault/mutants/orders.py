@@ -48,8 +48,14 @@ class NoTenants(Moved):
 class WeightsAtEnqueue(Order):
     """A weight is written on the call when it comes: a change acts on what comes later only."""
 
+    _begun = False
+
+    def add(self, item: Item) -> None:
+        self._begun = True
+        super().add(item)
+
     def set_tenants(self, shares: Mapping[str, Share]) -> None:
-        if not len(self):
+        if not self._begun:
             super().set_tenants(shares)
 
 
@@ -75,11 +81,8 @@ class CountsWhatIsOver(Order):
         self._queues: dict[str, deque[Item]] = {}
         self._over: Counter[str] = Counter()
 
-    def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
-
     def ready(self) -> bool:
-        return len(self) > 0
+        return any(self._queues.values())
 
     def add(self, item: Item) -> None:
         self._queues.setdefault(item.place.tenant, deque()).append(item)
