@@ -76,7 +76,7 @@ def state(log: ErpLog, accepted: AcceptedList | None, held: Held, previous: str 
     findings = [one for one in (find(timeline, track) for track in tracks) if one.limit != UNLIMITED]
     documents = log.documents()
     books = Books(accepted.rows, documents, held.since_ns) if accepted is not None else None
-    story = Story(accepted, log, tracks, held.terms) if accepted is not None and accepted.rows else None
+    story = Story(accepted, log, tracks, held.terms, timeline.at) if accepted is not None and accepted.rows else None
     checks = [
         *_chain(log),
         *duplicate_checks(documents),
@@ -138,7 +138,8 @@ def _over(finding: LimitFinding) -> str:
 
 def _broken(broken: Check) -> str:
     first = broken.examples[0]
-    return f"{broken.promise}: broken {broken.count}x, first {first.key or '(no key)'}: {first.detail}"
+    line = f" (line {first.line})" if first.line is not None else ""
+    return f"{broken.promise}: broken {broken.count}x, first {first.key or '(no key)'}: {first.detail}{line}"
 
 
 def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held) -> list[str]:

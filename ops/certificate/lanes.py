@@ -118,12 +118,13 @@ class Lanes:
         for lane in self.lanes:
             for spell in self.spells(lane):
                 if spell.lower > spell.allowed:
+                    seconds = (spell.span.end_ns - spell.span.start_ns) / NANOSECONDS_PER_SECOND
                     yield (
                         spell.span.start_ns,
                         Example(
                             lane,
                             f"{spell.lower} of {spell.starts} calls were of lower lanes while it waited, "
-                            f"from {spell.span.start_ns} to {spell.span.end_ns}; at most {spell.allowed} are theirs",
+                            f"{seconds:.3f} s; at most {spell.allowed} are theirs",
                         ),
                     )
 

@@ -1,7 +1,7 @@
 """How the waiting work was served: fairness, turns, lanes, idleness; and what of it breaks the terms."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -25,8 +25,17 @@ TENANTS_SHOWN = 100
 class Story:
     """Everything about the service of one log."""
 
-    def __init__(self, accepted: AcceptedList, log: ErpLog, tracks: Sequence[LimitTrack], terms: Terms) -> None:
+    def __init__(
+        self,
+        accepted: AcceptedList,
+        log: ErpLog,
+        tracks: Sequence[LimitTrack],
+        terms: Terms,
+        at: Callable[[int], str | None],
+    ) -> None:
+        """`at`: the wall time of an instant, if it is known."""
         self._accepted = accepted
+        self._at = at
         self._log = log
         self._terms = terms
         room = Room(log, tracks, terms)
@@ -69,9 +78,13 @@ class Story:
         ]
         return sorted(found, key=lambda one: (-one.longest_rounds, -one.longest_seconds, one.tenant))[:TENANTS_SHOWN]
 
+    def _when(self, instant_ns: int) -> str:
+        return self._at(instant_ns) or str(instant_ns)
+
     def _located(self, examples: Iterable[tuple[int, Example]]) -> Iterator[Example]:
         for from_ns, example in examples:
-            yield msgspec.structs.replace(example, line=self._line_at(from_ns))
+            detail = f"{example.detail}, from {self._when(from_ns)}"
+            yield msgspec.structs.replace(example, detail=detail, line=self._line_at(from_ns))
 
     def _line_at(self, instant_ns: int) -> int | None:
         """The line of the first call that arrived then or later."""
@@ -90,7 +103,7 @@ class Story:
         if fairness is None:
             return _told("fairness", promise, None, _at_least(least), "never two tenants waited side by side")
         worst = f"{fairness.mean:.4f} over {fairness.slices} slices, {fairness.worst:.4f} in the worst"
-        where = f"lane {fairness.worst_lane}, from {fairness.worst_from_ns}"
+        where = f"lane {fairness.worst_lane}, from {self._when(fairness.worst_from_ns)}"
         broken = (
             [Example(where, f"index {worst}", self._line_at(fairness.worst_from_ns))]
             if least is not None and fairness.mean < least
@@ -105,9 +118,13 @@ class Story:
             on_way = f" and {terms.transit_calls} on their way" if terms.transit_calls else ""
             bound = f"{terms.turn_rounds:g} round + {terms.turn_calls} call{on_way}"
         said = _turn_words(worst) if worst else "nobody had to wait"
-        broken = (_late(turn) for turn in self.turns if turn.overtaken_by > turn.bound_calls)
+        broken = (self._late(turn) for turn in self.turns if turn.overtaken_by > turn.bound_calls)
         promise = "the head of a tenant's queue has its turn"
         return _told("rounds", promise, None if terms.turn_rounds is None else broken, bound, said)
+
+    def _late(self, turn: Turn) -> Example:
+        ready = f"at most {turn.bound_calls:g} (ready {self._when(turn.ready_ns)})"
+        return Example(turn.key, f"{_turn_words(turn)}; {ready}", turn.line)
 
     def _lane_checks(self) -> Iterator[Check]:
         terms, lanes = self._terms, self.service.lanes
@@ -133,7 +150,7 @@ class Story:
         if idle is None:
             return _told("work-conservation", promise, None, bound, "nothing had to wait")
         said = f"{idle.percent:g}% ({idle.seconds:.3f} of {idle.waited_seconds:.3f} s)"
-        where = f"longest {idle.longest_seconds:.3f} s from {idle.longest_from_ns}"
+        where = f"longest {idle.longest_seconds:.3f} s from {self._when(idle.longest_from_ns or 0)}"
         broken = (
             [Example("idle", f"{said}, {where}", self._line_at(idle.longest_from_ns or 0))]
             if most is not None and idle.percent > most
@@ -197,7 +214,3 @@ def _turn_words(turn: Turn) -> str:
         f"{turn.key} of {turn.tenant} ({turn.lane}), behind {turn.behind}: {ended} after {turn.overtaken_by} calls of "
         f"others; a round was {turn.round_calls:g}"
     )
-
-
-def _late(turn: Turn) -> Example:
-    return Example(turn.key, f"{_turn_words(turn)}; at most {turn.bound_calls:g} (ready {turn.ready_ns})", turn.line)

@@ -151,7 +151,9 @@ def test_a_lane_that_waits_for_eleven_others_is_below_its_floor(certified: Certi
     lanes = ["urgent"] * 11 + ["standard"]
     certificate = certified([header(WIDE), *calls(list(range(1, 13)))], mixed(lanes), terms=FLOORS)
     assert check_of(certificate, "floor").holds is False
-    assert check_of(certificate, "floor").examples[0].detail == "11 calls of other lanes in a row while it waited"
+    assert check_of(certificate, "floor").examples[0].detail == (
+        "11 calls of other lanes in a row while it waited, from 2026-03-02T08:00:00Z"
+    )
 
 
 def test_a_lower_lane_that_goes_first_breaks_urgency(certified: Certify) -> None:
