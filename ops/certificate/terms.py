@@ -22,7 +22,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     floors_percent: of the calls that start while a lane waits; lanes highest first in `lane_order`.
     jain_min: least mean of Jain's index over the slices of the run.
-    turn_rounds, turn_calls: a message at the head of its tenant's queue starts within so many rounds and calls.
+    turn_rounds, turn_calls: a message at the head of its tenant's queue starts within so many rounds and calls (where
+    tenants have guaranteed minima, which go before shares, up to twice as many rounds).
     idle_percent_max: of the time in which work waited. lane_wait_max_seconds: from acceptance to the first call.
     freezes: refusals are respected for as long as they say, and one probe goes first.
     ready_seconds: from acceptance (or from the end of the call before it in its key) until a call may be expected.
