@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from actors.adapters.rest import RestAdapter
-from actors.caller.gate import Gate
+from actors.caller.gate import Gate, Steering
 from actors.caller.poster import Poster
 from actors.caller.results import Results
 from actors.controls import Controls
@@ -39,6 +39,7 @@ from broker.topology import build as build_topology
 from broker.topology import domain_queues
 from contracts.catalogue import REGISTRY
 from policies.limit_words import parse_limits
+from policies.vendors import VENDORS
 from policies.watermarks import Watermarks
 
 VERSION = "0.1.0"
@@ -109,7 +110,7 @@ class Builder:
         settings = self._settings
         self._settings = msgspec.structs.replace(settings, erp=msgspec.structs.replace(settings.erp, limits=words))
         if self.house.poster is not None:
-            self.house.poster.gate.budget.resize(parse_limits(words), self.house.clock.boot_ns())
+            self.house.poster.gate.set_limits(parse_limits(words), self.house.clock.boot_ns())
 
     def _decider(self, name: str) -> Actor:
         house, decider = self.house, self._deciders[name]
@@ -122,11 +123,14 @@ class Builder:
         house, settings = self.house, self._settings
         erp = settings.erp
         token = Path(erp.token_file).read_text().strip() if erp.token_file else None
-        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token)
+        vendor = VENDORS[erp.signals]
+        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token, vendor=vendor)
         floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
-        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors)
+        steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
+        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, steering)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
-        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
+        ask_seconds = erp.ask_limits_seconds
+        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN, ask_seconds)
         house.poster = house.desk.poster = poster
         return poster
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from policies.limit_words import parse_limits
+from policies.vendors import VENDORS
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,13 +33,23 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ERP and what it allows. `lost_seconds`: how long after a lost answer it may still be busy with the call."""
+    """The ERP and what it allows. `lost_seconds`: how long after a lost answer it may still be busy with the call.
+
+    `signals`: whose way of speaking about limits it has. `adapt`: learn what it really allows, below `limits`.
+    `reserve_percent`: of each limit, left to people and other software. `ask_limits_seconds`: how often it is asked
+    for its limits (0: never). `rest_seconds_max`: the longest rest of an operation that fails, before the next probe.
+    """
 
     url: str = "http://127.0.0.1:8090"
     limits: tuple[str, ...] = ("10/1s", "5 concurrent")
     timeout_seconds: float = 30.0
     lost_seconds: float = 30.0
     token_file: str | None = None
+    signals: str = "generic"
+    adapt: bool = True
+    reserve_percent: int = 0
+    ask_limits_seconds: float = 0.0
+    rest_seconds_max: float = 60.0
 
 
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +108,11 @@ def check(settings: Settings) -> Settings:
     _range("http.port", settings.http.port, 0, 65_535)
     _range("broker.partitions", settings.broker.partitions, 1, 256)
     _range("erp.timeout_seconds", settings.erp.timeout_seconds, 0.1, 900)
+    if settings.erp.signals not in VENDORS:
+        raise SettingsRefused(f"erp.signals: {settings.erp.signals!r} is not one of {', '.join(VENDORS)}")
+    _range("erp.reserve_percent", settings.erp.reserve_percent, 0, 90)
+    _range("erp.ask_limits_seconds", settings.erp.ask_limits_seconds, 0, 86_400)
+    _range("erp.rest_seconds_max", settings.erp.rest_seconds_max, 1, 3_600)
     _range("erp.lost_seconds", settings.erp.lost_seconds, 0, 86_400)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)

@@ -1,4 +1,4 @@
-"""What stands between a waiting call and its system: budget, breaker, retry budget and the order of lanes."""
+"""What stands between a waiting call and its system: budget, breakers, retry budget and the order of lanes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent
 from broker.store.rows import Call
 from policies.budget import Budget
+from policies.governor import Governor
 from policies.lanes import DEFAULT_FLOORS_PERCENT, LanePicker
 from policies.limits import Lease, Limit, Spend, Wait
+from policies.recoverability import FailureClass
+from policies.restarts import Backoff
 from policies.retries import Blocked, Breaker, Pass, RetryBudget
+from policies.signals import NOTHING, Reading
 
 _SECOND_NS = 1_000_000_000
+DOUBTS_MAX = 3
+"""So often in a row a refused credential that may be a full system is taken for that."""
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -21,6 +28,7 @@ class Admission(msgspec.Struct, frozen=True):
     call: Call
     lease: Lease
     passage: Pass
+    operation: str
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -31,6 +39,19 @@ class Closed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Steering(msgspec.Struct, frozen=True):
+    """How the gate takes what the system says. `rest_seconds_max`: the longest rest before the next probe."""
+
+    adapt: bool = True
+    reserve_percent: int = 0
+    rest_seconds_max: float = 60.0
+
+
+def look_up_of(operation: str) -> str:
+    """The operation of a look-up, which may work while the other does not."""
+    return f"{operation}.find"
+
+
 class Gate:
     """Admits the calls of one system. Every decision is by the policies; this only asks them in the right order."""
 
@@ -39,33 +60,64 @@ class Gate:
         limits: Iterable[Limit],
         random: Callable[[], float],
         floors: Mapping[str, int] = DEFAULT_FLOORS_PERCENT,
+        steering: Steering | None = None,
     ) -> None:
+        self.steering = steering or Steering()
         self.budget = Budget(limits)
-        self._breaker = Breaker()
+        self.governor = Governor(self.budget, 0, self.steering.reserve_percent, self.steering.adapt)
+        self._breakers: dict[str, Breaker] = {}
         self._retries = RetryBudget()
         self._lanes = LanePicker(floors)
         self._random = random
+        self._well = False
+        self._doubts = 0
 
     def restore(self, spends: Iterable[Spend], now_ns: int) -> None:
         """Count what earlier processes spent."""
         self.budget.restore(spends, now_ns)
 
+    def set_limits(self, limits: Iterable[Limit], now_ns: int) -> None:
+        """Other limits are configured from now on; what was learned below them stays. Raises ValueError as Budget."""
+        self.governor.set_ceilings(limits, now_ns)
+
+    def _breaker(self, operation: str) -> Breaker:
+        if operation not in self._breakers:
+            cap_ns = int(self.steering.rest_seconds_max * _SECOND_NS)
+            backoff = Backoff(base_ns=min(30 * _SECOND_NS, cap_ns), cap_ns=cap_ns)
+            self._breakers[operation] = Breaker(backoff=backoff)
+        return self._breakers[operation]
+
+    def resting(self, operation: str, now_ns: int) -> Closed | None:
+        """Why calls of this operation may not start just now, while others may."""
+        breaker = self._breakers.get(operation)
+        blocked = None if breaker is None else breaker.obstacle(now_ns)
+        return None if blocked is None else _resting(operation, blocked)
+
+    def rests(self, now_ns: int) -> list[Closed]:
+        """All operations that may not start just now, the one that may first in front."""
+        found = [rest for operation in self._breakers if (rest := self.resting(operation, now_ns)) is not None]
+        return sorted(found, key=lambda rest: (rest.until_ns is None, rest.until_ns or 0))
+
     def admit(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Admission | Closed:
-        """Admit the head of the lane whose turn it is. `heads` is not empty; `fresh` are the first never sent."""
+        """Admit the head of the lane whose turn it is. `heads` is not empty; `fresh` are the first never sent.
+
+        Leave out calls of operations that are `resting`, so that they do not stand before others.
+        """
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
             return _closed(obstacle)
-        passage = self._breaker.permit(now_ns)
-        if isinstance(passage, Blocked):
-            return Closed(passage.until_ns, "breaker", passage.reason)
         going = self._may_go(heads, fresh, now_ns)
-        lane = self._lanes.pick(going)
+        lane = self._lanes.peek(going)
         if lane is None:
-            self._breaker.unsent(passage)
             return Closed(now_ns + _SECOND_NS, "retries", "repeated calls wait: the ERP fails too often")
-        lease = self._lease(now_ns)
+        operation = going[lane].operation
+        passage = self._breaker(operation).permit(now_ns)
+        if isinstance(passage, Blocked):
+            return _resting(operation, passage)
+        self._lanes.pick(going)
+        lease = self._lease(now_ns, operation)
         if going[lane].sent == 0:
             self._retries.first_call()
-        return Admission(going[lane], lease, passage)
+        return Admission(going[lane], lease, passage, operation)
 
     def _may_go(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Mapping[str, Call]:
         """The heads; or the calls behind them that were never sent, when repeating is due and not affordable."""
@@ -77,46 +129,113 @@ class Gate:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
             return _closed(obstacle)
-        passage = self._breaker.permit(now_ns)
+        operation = look_up_of(call.operation)
+        passage = self._breaker(operation).permit(now_ns)
         if isinstance(passage, Blocked):
-            return Closed(passage.until_ns, "breaker", passage.reason)
-        return Admission(call, self._lease(now_ns), passage)
+            return _resting(operation, passage)
+        return Admission(call, self._lease(now_ns, operation), passage, operation)
 
-    def _lease(self, now_ns: int) -> Lease:
+    def admit_question(self, now_ns: int) -> Lease | Closed:
+        """Admit a question for the system's limits: a call of the budget like any other."""
+        if (obstacle := self.budget.obstacle(now_ns)) is not None:
+            return _closed(obstacle)
+        if self.budget.frozen is not None:
+            return Closed(None, "probe", "the probe after a refusal is real work, not a question")
+        return self._lease(now_ns, "limits")
+
+    def _lease(self, now_ns: int, operation: str) -> Lease:
         lease = self.budget.admit(now_ns)
         assert isinstance(lease, Lease), "no obstacle, so there is room"
+        self.governor.admitted(lease, now_ns, operation)
         return lease
 
     # endings -------------------------------------------------------------------------------------------------
 
-    def answered(self, admission: Admission, arrived_by_ns: int, fine: bool, now_ns: int) -> None:
+    def believe(self, answer: Answer) -> Answer:
+        """The answer as it is to be taken: a credential that worked a moment ago may be refused by a full system."""
+        refusal, outcome = answer.reading.refusal, answer.outcome
+        if refusal is None or not refusal.suspected or not isinstance(outcome, Failed):
+            return answer
+        if not self._well or self._doubts >= DOUBTS_MAX:
+            return answer
+        self._doubts += 1
+        why = Failed(FailureClass.THROTTLED, outcome.code, refusal.sentence, outcome.retry_after_seconds)
+        return msgspec.structs.replace(answer, outcome=why)
+
+    def answered(
+        self,
+        admission: Admission,
+        arrived_by_ns: int,
+        fine: bool,
+        now_ns: int,
+        reading: Reading = NOTHING,
+        took_ns: int = 0,
+    ) -> None:
         """An answer came; `fine` unless it says that the system could not take the call."""
         self.budget.ended(admission.lease, arrived_by_ns, fine=fine)
+        self.governor.answered(admission.lease, reading, took_ns, fine, now_ns)
+        breaker = self._breaker(admission.operation)
         if fine:
-            self._breaker.succeeded(admission.passage)
+            if reading.refusal is None:
+                self._well, self._doubts = True, 0
+            breaker.succeeded(admission.passage)
             self._retries.succeeded()
         else:
-            self._breaker.failed(admission.passage, now_ns, self._random())
+            breaker.failed(admission.passage, now_ns, self._random())
 
-    def throttled(self, admission: Admission, arrived_by_ns: int, until_ns: int, reason: str) -> None:
-        """The system refused for its limits: freeze until it said, then one probe."""
-        self.budget.freeze(until_ns, reason)
+    def throttled(
+        self,
+        admission: Admission,
+        arrived_by_ns: int,
+        asked_seconds: float | None,
+        reason: str,
+        now_ns: int,
+        reading: Reading = NOTHING,
+    ) -> None:
+        """The system refused for its limits: narrow, freeze for as long as it said, then one probe."""
+        self.governor.refused(admission.lease, reading, asked_seconds, reason, now_ns)
         self.budget.ended(admission.lease, arrived_by_ns, fine=False)
-        self._breaker.unsent(admission.passage)
+        self._breaker(admission.operation).unsent(admission.passage)
 
-    def unanswered(self, admission: Admission, safe_at_ns: int, now_ns: int) -> None:
+    def unanswered(self, admission: Admission, safe_at_ns: int, now_ns: int, reading: Reading = NOTHING) -> None:
         """No answer: the call may be at the system until `safe_at_ns`."""
         self.budget.abandoned(admission.lease, safe_at_ns)
-        self._breaker.failed(admission.passage, now_ns, self._random())
+        self.governor.answered(admission.lease, reading, 0, False, now_ns)
+        self._breaker(admission.operation).failed(admission.passage, now_ns, self._random())
+
+    def question_ended(self, lease: Lease, answer: Answer, bound_ns: int, now_ns: int, told: Iterable[Limit]) -> None:
+        """The question for the limits came back with `told`, or it was refused, or nobody answered."""
+        match answer.outcome:
+            case NotSent():
+                self.budget.forget(lease)
+                self.governor.gone(lease)
+            case Lost():
+                self.budget.abandoned(lease, bound_ns)
+                self.governor.gone(lease)
+            case Failed(FailureClass.THROTTLED, _, reason, after):
+                self.governor.refused(lease, answer.reading, after, reason, now_ns)
+                self.budget.ended(lease, bound_ns, fine=False)
+            case _:
+                fine = isinstance(answer.outcome, Absent)
+                self.budget.ended(lease, bound_ns, fine=fine)
+                self.governor.answered(lease, answer.reading, 0, False, now_ns)
+                if fine:
+                    self.governor.told(told, now_ns)
 
     def unsent(self, admission: Admission, now_ns: int, unreachable: bool) -> None:
         """It never left; `unreachable` when the system could not even be connected to."""
         self.budget.forget(admission.lease)
+        self.governor.gone(admission.lease)
+        breaker = self._breaker(admission.operation)
         if unreachable:
-            self._breaker.failed(admission.passage, now_ns, self._random())
+            breaker.failed(admission.passage, now_ns, self._random())
         else:
-            self._breaker.unsent(admission.passage)
+            breaker.unsent(admission.passage)
 
 
 def _closed(wait: Wait) -> Closed:
     return Closed(wait.until_ns, wait.limit_name, wait.reason)
+
+
+def _resting(operation: str, blocked: Blocked) -> Closed:
+    return Closed(blocked.until_ns, "breaker", f"{operation}: {blocked.reason}")

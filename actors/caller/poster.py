@@ -17,7 +17,9 @@ import anyio.abc
 import msgspec
 
 from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
-from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.events import gate_rows, restored
+from actors.caller.gate import Admission, Closed, Gate, look_up_of
+from actors.caller.questions import Questions
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
@@ -31,14 +33,13 @@ from broker.store.unit import Committed, Unit
 from policies.budget import arrival_bound
 from policies.lanes import LANES
 from policies.recoverability import FailureClass
+from policies.signals import Dimension
 
 STARTS_MAX = 64
 """Calls begun in one transaction."""
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
 _RETRY_SECONDS = 0.5
-_THROTTLED_SECONDS = 5.0
-"""How long to stay away when a system refuses for its limits and does not say how long."""
 
 
 class Flight(msgspec.Struct):
@@ -67,7 +68,9 @@ class Poster:
         results: Results,
         controls: Controls,
         domain: str,
+        ask_limits_seconds: float = 0.0,
     ) -> None:
+        """`ask_limits_seconds`: how often the system is asked for its limits; 0: never."""
         self._store = store
         self._adapter = adapter
         self.gate = gate
@@ -75,6 +78,7 @@ class Poster:
         self._controls = controls
         self._domain = domain
         self._worklist = Worklist(store.reads, adapter.system)
+        self._questions = Questions(store, adapter, gate, ask_limits_seconds)
         self._unknown: list[tuple[int, int, Call]] = []
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
@@ -105,6 +109,9 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
+                    self._next_spend = await self._questions.ask_if_due(
+                        group, context, self._next_spend, self._stands()
+                    )
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -158,6 +165,8 @@ class Poster:
         now_ns = context.clock.boot_ns()
         left = await take_over(self._store, self._adapter, self.gate.budget.limits, self._domain, context.clock)
         self.gate.restore(left.spends, now_ns)
+        bounds, frozen = restored(await self._store.reads.gate_state(self._adapter.system), context.clock)
+        self.gate.governor.restore(bounds, frozen, now_ns)
         self._next_spend = left.next_spend
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
@@ -218,28 +227,41 @@ class Poster:
         return flights, None
 
     def _admit_next(self, now_ns: int) -> Flight | Closed | None:
-        if self._holding is not None:
-            return Closed(None, "hold", self._holding)
-        if order := self._controls.first_on([self._adapter.system, self._domain]):
-            return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
-        if self._unknown and self._unknown[0][0] <= now_ns:
+        if (stands := self._stands()) is not None:
+            return stands
+        if self._may_look_up(now_ns):
             call = self._unknown[0][2]
             admission = self.gate.admit_look_up(call, now_ns)
             if isinstance(admission, Closed):
                 return admission
             heapq.heappop(self._unknown)
             return Flight(admission, "find", call, self._number())
-        heads, fresh = self._worklist.candidates(self._allowed)
+        heads, fresh = self._worklist.candidates(lambda call: self._allowed(call, now_ns))
         if not heads:
-            return None
+            return next(iter(self.gate.rests(now_ns)), None) if self._worklist.waiting() else None
         admission = self.gate.admit(heads, fresh, now_ns)
         if isinstance(admission, Closed):
             return admission
         self._worklist.take(admission.call)
         return Flight(admission, "post", admission.call, self._number())
 
-    def _allowed(self, call: Call) -> bool:
-        return self._controls.first_on([f"lane:{call.lane}"]) is None
+    def _stands(self) -> Closed | None:
+        """Why no call at all may start, if somebody says so."""
+        if self._holding is not None:
+            return Closed(None, "hold", self._holding)
+        if order := self._controls.first_on([self._adapter.system, self._domain]):
+            return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
+        return None
+
+    def _may_look_up(self, now_ns: int) -> bool:
+        if not self._unknown or self._unknown[0][0] > now_ns:
+            return False
+        return self.gate.resting(look_up_of(self._unknown[0][2].operation), now_ns) is None
+
+    def _allowed(self, call: Call, now_ns: int) -> bool:
+        if self._controls.first_on([f"lane:{call.lane}"]) is not None:
+            return False
+        return self.gate.resting(call.operation, now_ns) is None
 
     def _number(self) -> int:
         self._next_spend += 1
@@ -289,14 +311,14 @@ class Poster:
         finally:
             flight.left.set()
         started_ns = context.clock.boot_ns()
-        answer = await self._ask(flight)
+        answer = self.gate.believe(await self._ask(flight))
         ended_ns = context.clock.boot_ns()
         bound_ns = arrival_bound(started_ns, ended_ns, answer.server_ns)
         now = microseconds(context.clock.now())
         follow = after_post if flight.kind == "post" else after_look_up
         step = follow(flight.call, answer, self._adapter, now, context.entropy.random())
         self._holding = step.hold_system or self._holding
-        self._settle_gate(flight, answer, bound_ns, ended_ns)
+        self._settle_gate(flight, answer, bound_ns, ended_ns, ended_ns - started_ns)
         self._wake.set()  # there may be room already, whatever the store says later
         lost = isinstance(answer.outcome, Lost)
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
@@ -312,25 +334,26 @@ class Poster:
         problem = self._adapter.validate(flight.call)
         return Answer(problem) if problem else await self._adapter.post(flight.call)
 
-    def _settle_gate(self, flight: Flight, answer: Answer, bound_ns: int, now_ns: int) -> None:
-        admission = flight.admission
+    def _settle_gate(self, flight: Flight, answer: Answer, bound_ns: int, now_ns: int, took_ns: int) -> None:
+        admission, reading = flight.admission, answer.reading
         match answer.outcome:
             case NotSent():
                 self.gate.unsent(admission, now_ns, unreachable=True)
             case Lost():
-                self.gate.unanswered(admission, now_ns + int(self._adapter.lost_seconds * 1e9), now_ns)
-            case Failed(FailureClass.THROTTLED, _, reason, after):
-                seconds = _THROTTLED_SECONDS if after is None else after
-                self.gate.throttled(admission, bound_ns, now_ns + int(seconds * 1e9), reason)
-            case Failed(failure):
-                self.gate.answered(admission, bound_ns, failure is not FailureClass.TRANSIENT, now_ns)
+                safe_ns = now_ns + int(self._adapter.lost_seconds * 1e9)
+                self.gate.unanswered(admission, safe_ns, now_ns, reading)
+            case Failed(FailureClass.THROTTLED, _, reason, after) if not _is_of_one_object(answer):
+                self.gate.throttled(admission, bound_ns, after, reason, now_ns, reading)
+            case Failed(FailureClass.TRANSIENT):
+                self.gate.answered(admission, bound_ns, False, now_ns, reading, took_ns)
             case _:
-                self.gate.answered(admission, bound_ns, True, now_ns)
+                self.gate.answered(admission, bound_ns, True, now_ns, reading, took_ns)
 
     async def _store_step(self, flight: Flight, step: Step, end: SpendEnd, context: Context) -> bool:
         """Store the outcome: the answer exists only here. Whether it was; if not, the next life looks the call up."""
         was = flight.call.status
         unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
+        unit.gate_events = gate_rows(self.gate.governor.take_news(), self._adapter.system, context.clock)
         if not await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
             return False
         if flight.kind == "post":
@@ -348,6 +371,11 @@ class Poster:
         if self._controls.exact(order.verb, order.target) is None:
             await _insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
         self._holding = None
+
+
+def _is_of_one_object(answer: Answer) -> bool:
+    refusal = answer.reading.refusal
+    return refusal is not None and refusal.dimension is Dimension.OBJECT
 
 
 async def _insist(store: Callable[[], Awaitable[object]], what: str, context: Context) -> bool:
