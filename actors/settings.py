@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from policies.calendar import Calendar
 from policies.limit_words import parse_limits
 from policies.vendors import VENDORS
 
@@ -61,6 +62,22 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     waiting_low: int = 1_800_000
 
 
+class CalendarSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Windows in local time of `zone`: when the ERP takes nothing, no posts, and bulk work only."""
+
+    zone: str = "UTC"
+    maintenance: tuple[str, ...] = ()
+    close_freeze: tuple[str, ...] = ()
+    bulk_only: tuple[str, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of limits of an hour and longer, so many percent are left to the lanes above."""
+
+    standard_keep_percent: int = 0
+    bulk_keep_percent: int = 10
+
+
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process itself."""
 
@@ -76,6 +93,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSettings = BrokerSettings()
     erp: Erp = Erp()
     flow: Flow = Flow()
+    calendar: CalendarSettings = CalendarSettings()
+    plan: Plan = Plan()
     daemon: Daemon = Daemon()
 
     @property
@@ -105,6 +124,12 @@ def check(settings: Settings) -> Settings:
         raise SettingsRefused(
             'erp.limits: at least one limit is needed, for example limits = ["10/1s", "5 concurrent"]'
         )
+    try:
+        calendar_of(settings)
+    except ValueError as error:
+        raise SettingsRefused(f"calendar: {error}") from None
+    _range("plan.standard_keep_percent", settings.plan.standard_keep_percent, 0, 50)
+    _range("plan.bulk_keep_percent", settings.plan.bulk_keep_percent, settings.plan.standard_keep_percent, 90)
     _range("http.port", settings.http.port, 0, 65_535)
     _range("broker.partitions", settings.broker.partitions, 1, 256)
     _range("erp.timeout_seconds", settings.erp.timeout_seconds, 0.1, 900)
@@ -131,6 +156,12 @@ def check(settings: Settings) -> Settings:
     if settings.broker.url != "embedded" and not settings.broker.url.startswith(("amqp://", "amqps://")):
         raise SettingsRefused('broker.url: expected "embedded", or a URL that begins with amqp:// or amqps://')
     return settings
+
+
+def calendar_of(settings: Settings) -> Calendar:
+    """The windows of the settings. Raises ValueError for words or a zone that make no sense."""
+    found = settings.calendar
+    return Calendar(found.zone, found.maintenance, found.close_freeze, found.bulk_only)
 
 
 def _range(key: str, value: float, low: float, high: float) -> None:

@@ -6,12 +6,16 @@ from typing import Any
 
 import msgspec
 
+from actors import gate_view
 from actors.explain import Explainer, Explanation
 from actors.house import House
 from actors.runtime.clock import moment
 from broker.store.reads import MessageRecord, Milestone
 from broker.store.rows import Call
 from policies.lanes import LANES
+
+CHANGES_MAX = 20
+"""Changes of the gate that the overview shows."""
 
 
 def iso(microseconds: int | None) -> str | None:
@@ -158,6 +162,11 @@ class Status:
             "calls": self._calls(),
             "budget": self._budget(),
             "gate": self._gate(),
+            "limits": gate_view.learned(house),
+            "changes": gate_view.changes(house)[:CHANGES_MAX],
+            "rests": gate_view.rests(house),
+            "calendar": gate_view.calendar(house),
+            "plans": gate_view.plans(house),
             "orders": [
                 {
                     "verb": o.verb,
@@ -209,7 +218,12 @@ class Status:
         poster = self._house.poster
         if poster is None:
             return {"in_flight": 0, "closed": "the ERP poster is not running"}
-        return {"in_flight": poster.in_flight(), "closed": poster.closed.reason if poster.closed else None}
+        closed = poster.closed
+        return {
+            "in_flight": poster.in_flight(),
+            "closed": closed.reason if closed else None,
+            "until": gate_view.at(self._house.clock, closed.until_ns) if closed else None,
+        }
 
 
 def _event(milestone: Milestone) -> Event:

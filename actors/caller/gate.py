@@ -104,7 +104,7 @@ class Gate:
         Leave out calls of operations that are `resting`, so that they do not stand before others.
         """
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
-            return _closed(obstacle)
+            return self._shut(obstacle)
         going = self._may_go(heads, fresh, now_ns)
         lane = self._lanes.peek(going)
         if lane is None:
@@ -128,7 +128,7 @@ class Gate:
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
-            return _closed(obstacle)
+            return self._shut(obstacle)
         operation = look_up_of(call.operation)
         passage = self._breaker(operation).permit(now_ns)
         if isinstance(passage, Blocked):
@@ -138,7 +138,7 @@ class Gate:
     def admit_question(self, now_ns: int) -> Lease | Closed:
         """Admit a question for the system's limits: a call of the budget like any other."""
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
-            return _closed(obstacle)
+            return self._shut(obstacle)
         if self.budget.frozen is not None:
             return Closed(None, "probe", "the probe after a refusal is real work, not a question")
         return self._lease(now_ns, "limits")
@@ -148,6 +148,12 @@ class Gate:
         assert isinstance(lease, Lease), "no obstacle, so there is room"
         self.governor.admitted(lease, now_ns, operation)
         return lease
+
+    def _shut(self, wait: Wait) -> Closed:
+        """A limit that is full, or that a refusal has frozen: `what` tells them apart, also under one name."""
+        frozen = self.budget.frozen
+        is_freeze = frozen is not None and frozen.reason == wait.reason
+        return Closed(wait.until_ns, "frozen" if is_freeze else wait.limit_name, wait.reason)
 
     # endings -------------------------------------------------------------------------------------------------
 
@@ -231,10 +237,6 @@ class Gate:
             breaker.failed(admission.passage, now_ns, self._random())
         else:
             breaker.unsent(admission.passage)
-
-
-def _closed(wait: Wait) -> Closed:
-    return Closed(wait.until_ns, wait.limit_name, wait.reason)
 
 
 def _resting(operation: str, blocked: Blocked) -> Closed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import anyio
 import anyio.abc
@@ -19,6 +19,8 @@ import msgspec
 from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
 from actors.caller.events import gate_rows, restored
 from actors.caller.gate import Admission, Closed, Gate, look_up_of
+from actors.caller.insist import RETRY_SECONDS, insist
+from actors.caller.pace import Pace
 from actors.caller.questions import Questions
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
@@ -39,7 +41,6 @@ STARTS_MAX = 64
 """Calls begun in one transaction."""
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
-_RETRY_SECONDS = 0.5
 
 
 class Flight(msgspec.Struct):
@@ -69,6 +70,7 @@ class Poster:
         controls: Controls,
         domain: str,
         ask_limits_seconds: float = 0.0,
+        pace: Pace | None = None,
     ) -> None:
         """`ask_limits_seconds`: how often the system is asked for its limits; 0: never."""
         self._store = store
@@ -77,6 +79,7 @@ class Poster:
         self._results = results
         self._controls = controls
         self._domain = domain
+        self.pace = pace
         self._worklist = Worklist(store.reads, adapter.system)
         self._questions = Questions(store, adapter, gate, ask_limits_seconds)
         self._unknown: list[tuple[int, int, Call]] = []
@@ -109,9 +112,8 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
-                    self._next_spend = await self._questions.ask_if_due(
-                        group, context, self._next_spend, self._stands()
-                    )
+                    stands = self._stands(context.clock.boot_ns())
+                    self._next_spend = await self._questions.ask_if_due(group, context, self._next_spend, stands)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -123,6 +125,8 @@ class Poster:
     def _follow(self, unit: Unit, committed: Committed) -> None:
         """Something committed may have made a call ready."""
         lanes = {row.lane for row in unit.calls if row.system == self._adapter.system}
+        if lanes and self.pace is not None:
+            self.pace.came(sum(row.system == self._adapter.system for row in unit.calls))
         lanes |= {c.call.lane for c in unit.call_changes if c.call.system == self._adapter.system and not c.call.open}
         for lane in lanes:
             self._worklist.changed(lane)
@@ -168,6 +172,8 @@ class Poster:
         bounds, frozen = restored(await self._store.reads.gate_state(self._adapter.system), context.clock)
         self.gate.governor.restore(bounds, frozen, now_ns)
         self._next_spend = left.next_spend
+        if self.pace is not None:
+            self.pace.restore(left.spends)
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
             self._look_up_at(call, now_ns)
@@ -227,7 +233,7 @@ class Poster:
         return flights, None
 
     def _admit_next(self, now_ns: int) -> Flight | Closed | None:
-        if (stands := self._stands()) is not None:
+        if (stands := self._stands(now_ns)) is not None:
             return stands
         if self._may_look_up(now_ns):
             call = self._unknown[0][2]
@@ -236,22 +242,31 @@ class Poster:
                 return admission
             heapq.heappop(self._unknown)
             return Flight(admission, "find", call, self._number())
+        if self.pace is not None and (closed := self.pace.posts(now_ns)) is not None:
+            return closed
         heads, fresh = self._worklist.candidates(lambda call: self._allowed(call, now_ns))
         if not heads:
-            return next(iter(self.gate.rests(now_ns)), None) if self._worklist.waiting() else None
+            return self._why_none(now_ns) if self._worklist.waiting() else None
         admission = self.gate.admit(heads, fresh, now_ns)
         if isinstance(admission, Closed):
             return admission
         self._worklist.take(admission.call)
+        if self.pace is not None:
+            self.pace.spent(now_ns)
         return Flight(admission, "post", admission.call, self._number())
 
-    def _stands(self) -> Closed | None:
+    def _stands(self, now_ns: int) -> Closed | None:
         """Why no call at all may start, if somebody says so."""
         if self._holding is not None:
             return Closed(None, "hold", self._holding)
         if order := self._controls.first_on([self._adapter.system, self._domain]):
             return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
-        return None
+        return None if self.pace is None else self.pace.stands(now_ns)
+
+    def _why_none(self, now_ns: int) -> Closed | None:
+        """Why nothing of what waits may start, when nobody has ordered it."""
+        found = [*self.gate.rests(now_ns), *(self.pace.lanes(now_ns) if self.pace else [])]
+        return min(found, key=lambda closed: (closed.until_ns is None, closed.until_ns or 0), default=None)
 
     def _may_look_up(self, now_ns: int) -> bool:
         if not self._unknown or self._unknown[0][0] > now_ns:
@@ -260,6 +275,8 @@ class Poster:
 
     def _allowed(self, call: Call, now_ns: int) -> bool:
         if self._controls.first_on([f"lane:{call.lane}"]) is not None:
+            return False
+        if self.pace is not None and self.pace.lane(call.lane, now_ns) is not None:
             return False
         return self.gate.resting(call.operation, now_ns) is None
 
@@ -288,7 +305,7 @@ class Poster:
         except StoreUnavailable as problem:
             self._unstart(flights, clock.boot_ns())
             context.notice(f"{self._domain} starts no call: {problem}")
-            await clock.wait(context.stop_asked, _RETRY_SECONDS)
+            await clock.wait(context.stop_asked, RETRY_SECONDS)
             return
         for flight in flights:
             self._flights[flight.spend] = flight
@@ -354,7 +371,7 @@ class Poster:
         was = flight.call.status
         unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
         unit.gate_events = gate_rows(self.gate.governor.take_news(), self._adapter.system, context.clock)
-        if not await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
+        if not await insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
             return False
         if flight.kind == "post":
             self._worklist.settled(step.call)
@@ -369,26 +386,10 @@ class Poster:
     async def _hold(self, reason: str, context: Context) -> None:
         order = Order("hold", self._adapter.system, self._domain, reason)
         if self._controls.exact(order.verb, order.target) is None:
-            await _insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
+            await insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
         self._holding = None
 
 
 def _is_of_one_object(answer: Answer) -> bool:
     refusal = answer.reading.refusal
     return refusal is not None and refusal.dimension is Dimension.OBJECT
-
-
-async def _insist(store: Callable[[], Awaitable[object]], what: str, context: Context) -> bool:
-    """Store it, however long the store takes to be well again; whether it was stored.
-
-    Asked to stop, it gives up instead: the store may be waiting for our end before its writer is started again.
-    """
-    while True:
-        try:
-            await store()
-            return True
-        except StoreUnavailable as problem:
-            context.notice(f"{what} waits to be stored: {problem}")
-            if context.stopping:
-                return False
-            await context.clock.wait(context.stop_asked, _RETRY_SECONDS)
