@@ -11,6 +11,7 @@ import msgspec
 from ops.sandbox.call import JSON, Call, Op, Peer, Reply, problem
 from ops.sandbox.erp import Erp
 from ops.sandbox.faults import FaultSet
+from ops.sandbox.limits import LimitError
 from ops.sandbox.openapi import openapi
 
 Scope = MutableMapping[str, Any]
@@ -62,7 +63,7 @@ class Application:
         if call.op == "find":
             call.reference = _reference(scope["query_string"])
         call.body = await _read_body(receive)
-        reply = await self._erp.serve(call)
+        reply = self._erp.dress(call, await self._erp.serve(call))
         duration_us = self._erp.finish(call, reply) // 1_000
         if reply.answer == "lost":
             await _leave(call.peer.close, receive)
@@ -102,7 +103,7 @@ class Application:
                 self._erp.faults.set(msgspec.json.decode(body, type=FaultSet))
             elif method == "DELETE":
                 self._erp.faults.set(FaultSet())
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, LimitError, RecursionError) as error:
             return problem(422, "faults.invalid", f"the faults stay as they were: {error}")
         return Reply(200, "read", msgspec.json.encode({"faults": self._erp.faults.show()}), content_type=JSON)
 
