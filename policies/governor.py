@@ -18,6 +18,8 @@ from policies.pauses import Pauses
 from policies.signals import Dimension, Reading, Refusal
 
 _SECOND_NS = 1_000_000_000
+_SLOT_NS, _QUOTA_NS = _SECOND_NS, 5 * _SECOND_NS
+"""How long to stay away when a system does not say: a slot is free again with the next answer, a quota later."""
 TOLD_MAX = 100
 """Changes that are kept at hand for those who ask."""
 
@@ -45,7 +47,7 @@ class Governor:
         self.recent: deque[Change | Frozen] = deque(maxlen=TOLD_MAX)
         """The last changes and freezes, oldest first."""
         self.refusals = 0
-        self._applied = budget.limits
+        self._applied = tuple(limit.limit for limit in budget.limits)
         self._apply(None, now_ns)
 
     # settings ------------------------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ class Governor:
         """Other limits are configured. Raises ValueError for limits that make no sense, and then changes nothing."""
         ceilings = tuple(limits)
         self.budget.resize(ceilings, now_ns)
-        self._applied = self.budget.limits
+        self._applied = tuple(limit.limit for limit in ceilings)
         self._learner.set_ceilings(ceilings, now_ns)
         self._apply(None, now_ns)
 
@@ -80,9 +82,10 @@ class Governor:
 
     def admitted(self, lease: Lease, now_ns: int, operation: str | None = None) -> None:
         """A call was admitted: remember which of ours it is in each limit."""
-        scopes = {limit.name: getattr(limit, "operation", None) for limit in self.budget.limits}
-        usages = [usage for usage in self.budget.usage(now_ns) if scopes[usage.name] in (None, operation)]
-        self._levels[lease.id] = {usage.name: usage.used for usage in usages}
+        usages = zip(self.budget.limits, self.budget.usage(now_ns), strict=True)
+        self._levels[lease.id] = {
+            usage.name: usage.used for limit, usage in usages if getattr(limit, "operation", None) in (None, operation)
+        }
         if self._adapt:
             self._apply(None, now_ns)  # what others used may have run out meanwhile
 
@@ -95,7 +98,8 @@ class Governor:
         if self._adapt and name is not None:
             self._learner.refused(name, levels[name], refusal.sentence, now_ns)
         asked_ns = None if asked_seconds is None else int(asked_seconds * _SECOND_NS)
-        until_ns = now_ns + self._pauses.after(asked_ns, lease.probe)
+        unknown_ns = _SLOT_NS if refusal.dimension is Dimension.CONCURRENT else _QUOTA_NS
+        until_ns = now_ns + self._pauses.after(asked_ns, lease.probe, unknown_ns)
         self.budget.freeze(until_ns, refusal.sentence, name)
         self._tell(Frozen(now_ns, name, until_ns, refusal.sentence))
         self._apply(reading, now_ns, levels)
@@ -132,13 +136,22 @@ class Governor:
         if self._adapt and reading is not None and reading.rooms:
             used = {usage.name: usage.used for usage in self.budget.usage(now_ns)}
             self._learner.rooms(reading.rooms, used, levels or {}, now_ns)
-        limits = self._learner.limits(now_ns)
-        if limits != self._applied:
-            self.budget.resize(limits, now_ns)
-            self._applied = limits
+        levels_now = self._learner.levels(now_ns)
+        if levels_now != self._applied:
+            self.budget.resize(self._learner.limits(now_ns), now_ns)
+            self._applied = levels_now
         for change in self._learner.take_changes():
             self._tell(change)
 
     def _tell(self, one: Change | Frozen) -> None:
+        """A burst of refusals is one freeze: the last takes the place of those that are not over."""
+        if isinstance(one, Frozen):
+            over = [old for old in self.recent if not _replaces(one, old)]
+            self.recent = deque(over, maxlen=TOLD_MAX)
+            self._news = [old for old in self._news if not _replaces(one, old)]
         self._news.append(one)
         self.recent.append(one)
+
+
+def _replaces(new: Frozen, old: Change | Frozen) -> bool:
+    return isinstance(old, Frozen) and old.limit == new.limit and new.at_ns < old.until_ns <= new.until_ns

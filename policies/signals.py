@@ -147,8 +147,14 @@ def _fits(rule: Rule, answer: Answered) -> bool:
 
 
 def _has_word(rule: Rule, text: str) -> bool:
+    return _word(rule, text) is not None
+
+
+def _word(rule: Rule, text: str) -> str | None:
+    """The first of the rule's words that stands in the text as a whole word."""
     lower = text.lower()
-    return any(re.search(rf"(?<![\w-]){re.escape(word.lower())}(?![\w-])", lower) for word in rule.words)
+    found = (word for word in rule.words if re.search(rf"(?<![\w-]){re.escape(word.lower())}(?![\w-])", lower))
+    return next(found, None)
 
 
 def _refusal(vendor: Vendor, rule: Rule, answer: Answered, rooms: tuple[Room, ...], now: datetime) -> Refusal:
@@ -177,7 +183,8 @@ _WHAT = {
 
 
 def _sentence(vendor: Vendor, rule: Rule, answer: Answered, after: RetryAfter | None) -> str:
-    told = f"{answer.status}" + (f" {answer.code[:80]}" if answer.code else "")
+    code = answer.code[:80] or _word(rule, answer.text[:TEXT_MAX]) or ""
+    told = f"{answer.status} {code}".strip()
     window = f" in {rule.window_seconds} s" if rule.window_seconds else ""
     note = f"; {after.note}" if after else ""
     doubt = "perhaps " if rule.suspected else ""

@@ -7,10 +7,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.load import accept, fullway, gate, rabbitmq
+from tests.load import accept, adaptive, fullway, gate, rabbitmq
 from tests.load.run import ROOT, machine
 
-BENCHES: dict[str, Callable[[Path], str]] = {"accept": accept.run, "fullway": fullway.run, "gate": gate.run}
+BENCHES: dict[str, Callable[[Path], str]] = {
+    "accept": accept.run,
+    "fullway": fullway.run,
+    "gate": gate.run,
+    "adaptive": adaptive.run,
+}
 MORE: dict[str, Callable[[Path], str]] = {"rabbitmq": rabbitmq.run}
 """Measured when named: they need a broker and the peers' environment."""
 PAGES = ROOT / "ops" / "docs"

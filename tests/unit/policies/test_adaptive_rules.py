@@ -176,8 +176,17 @@ def test_news_are_told_once():
     governor = Governor(Budget([FIVE]), 0)
     lease = admitted(governor, 0)
     governor.refused(lease, Reading(Refusal(Dimension.CONCURRENT, "full")), None, "full", 0)
-    assert [type(one) for one in governor.take_news()] == [Frozen, Change] or governor.recent
+    assert [type(one) for one in governor.take_news()] == [Frozen, Change]
     assert governor.take_news() == []
+
+
+def test_a_burst_of_refusals_is_one_freeze_until_the_latest_time():
+    governor = Governor(Budget([FIVE]), 0)
+    leases = [admitted(governor, 0) for _ in range(3)]
+    for now, lease in enumerate(leases):
+        governor.refused(lease, Reading(Refusal(Dimension.CONCURRENT, "full")), 2.0, "full", now)
+    assert [one.until_ns for one in governor.recent if isinstance(one, Frozen)] == [2 * SECOND + 2]
+    assert governor.budget.frozen.until_ns == 2 * SECOND + 2
 
 
 def test_a_reserve_that_leaves_nothing_is_refused():
