@@ -80,11 +80,17 @@ class Governor:
 
     # one call ------------------------------------------------------------------------------------------------
 
-    def admitted(self, lease: Lease, now_ns: int, operation: str | None = None) -> None:
-        """A call was admitted: remember which of ours it is in each limit."""
+    def admitted(self, lease: Lease, now_ns: int) -> None:
+        """A call was admitted: remember which of ours it is in each limit that counts it.
+
+        Limits per object are left out: usage tells their fullest object, which need not be this one's.
+        """
+        operation = getattr(lease, "operation", None)
         usages = zip(self.budget.limits, self.budget.usage(now_ns), strict=True)
         self._levels[lease.id] = {
-            usage.name: usage.used for limit, usage in usages if getattr(limit, "operation", None) in (None, operation)
+            usage.name: usage.used
+            for limit, usage in usages
+            if getattr(limit, "operation", None) in (None, operation) and not getattr(limit, "per_object", False)
         }
         if self._adapt:
             self._apply(None, now_ns)  # what others used may have run out meanwhile

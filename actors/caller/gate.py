@@ -114,7 +114,7 @@ class Gate:
         if isinstance(passage, Blocked):
             return _resting(operation, passage)
         self._lanes.pick(going)
-        lease = self._lease(now_ns, operation)
+        lease = self._lease(now_ns)
         if going[lane].sent == 0:
             self._retries.first_call()
         return Admission(going[lane], lease, passage, operation)
@@ -133,7 +133,7 @@ class Gate:
         passage = self._breaker(operation).permit(now_ns)
         if isinstance(passage, Blocked):
             return _resting(operation, passage)
-        return Admission(call, self._lease(now_ns, operation), passage, operation)
+        return Admission(call, self._lease(now_ns), passage, operation)
 
     def admit_question(self, now_ns: int) -> Lease | Closed:
         """Admit a question for the system's limits: a call of the budget like any other."""
@@ -141,12 +141,12 @@ class Gate:
             return self._shut(obstacle)
         if self.budget.frozen is not None:
             return Closed(None, "probe", "the probe after a refusal is real work, not a question")
-        return self._lease(now_ns, "limits")
+        return self._lease(now_ns)
 
-    def _lease(self, now_ns: int, operation: str) -> Lease:
+    def _lease(self, now_ns: int) -> Lease:
         lease = self.budget.admit(now_ns)
         assert isinstance(lease, Lease), "no obstacle, so there is room"
-        self.governor.admitted(lease, now_ns, operation)
+        self.governor.admitted(lease, now_ns)
         return lease
 
     def _shut(self, wait: Wait) -> Closed:
