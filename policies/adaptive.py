@@ -3,7 +3,8 @@
 Every limit that is configured is a ceiling. Below it stands what has been learned, from three kinds of evidence:
 
 * A *refusal* of a call that was our n-th in the limit shows that n is too many for us at present, whatever the reason
-  (the limit was lowered, or others use it, too): at most n - 1 from now on. It can only narrow.
+  (the limit was lowered, or others use it, too): at most n - 1 from now on. It can only narrow, and one refusal at
+  most halves, because a system may refuse by accident.
 * What the system *tells* (readable limits, the limit in a header) narrows at once and is taken back at once when it
   tells more, because it is the system's own word.
 * What the system counts as *left* below our own count is used by others: so much less is ours while that lasts.
@@ -152,8 +153,9 @@ class Learner:
         one = self._known[name]
         one.refusals += 1
         one.fine = one.proofs = 0
-        # the level below the tried one is proved, which one call that another overtook does not disprove
-        bound = one.good if one.trying else max(1, level - 1)
+        # the level below the tried one is proved, which one call that another overtook does not disprove; and one
+        # refusal far below the bound may be an accident, so it halves and leaves the rest to the next
+        bound = one.good if one.trying else max(1, level - 1, one.bound // 2)
         if bound >= one.bound and not one.trying:
             return
         one.trying, one.step = False, 1

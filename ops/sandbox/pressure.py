@@ -35,7 +35,7 @@ class Pressure:
         self, limits: tuple[Limit, ...], others_busy: int, others_per_minute: float, busy: int, now_ns: int
     ) -> Squeezed | None:
         """Whether there is room for one more call before it is counted; `busy` calls of ours are in progress."""
-        for limit in limits:
+        for limit in filter(_is_of_all, limits):
             if isinstance(limit, Concurrent) and busy + others_busy >= limit.limit:
                 return Squeezed(limit, SECOND_NS)
             if isinstance(limit, Rate):
@@ -53,3 +53,8 @@ class Pressure:
     def _used(self, limit: Rate, others_per_minute: float, now_ns: int) -> tuple[int, int]:
         first = bisect_right(self._arrivals, now_ns - limit.seconds * SECOND_NS)
         return first, len(self._arrivals) - first + int(others_per_minute * limit.seconds / 60)
+
+
+def _is_of_all(limit: Limit) -> bool:
+    """Whether it counts every call: only such limits are squeezed."""
+    return getattr(limit, "op", None) is None and getattr(limit, "per", None) is None
