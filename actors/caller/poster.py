@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
+from actors.adapters.port import Adapter, Answer, Lost
 from actors.caller.events import gate_rows, restored
 from actors.caller.gate import Admission, Closed, Gate, look_up_of
 from actors.caller.insist import RETRY_SECONDS, insist
@@ -24,6 +24,7 @@ from actors.caller.pace import Pace
 from actors.caller.questions import Questions
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
+from actors.caller.settle import settle
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
@@ -34,8 +35,6 @@ from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import arrival_bound
 from policies.lanes import LANES
-from policies.recoverability import FailureClass
-from policies.signals import Dimension
 
 STARTS_MAX = 64
 """Calls begun in one transaction."""
@@ -335,7 +334,8 @@ class Poster:
         follow = after_post if flight.kind == "post" else after_look_up
         step = follow(flight.call, answer, self._adapter, now, context.entropy.random())
         self._holding = step.hold_system or self._holding
-        self._settle_gate(flight, answer, bound_ns, ended_ns, ended_ns - started_ns)
+        safe_ns = ended_ns + int(self._adapter.lost_seconds * 1e9)
+        settle(self.gate, flight.admission, answer, bound_ns, safe_ns, ended_ns, ended_ns - started_ns)
         self._wake.set()  # there may be room already, whatever the store says later
         lost = isinstance(answer.outcome, Lost)
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
@@ -350,21 +350,6 @@ class Poster:
             return await self._adapter.find_by_intent(flight.call)
         problem = self._adapter.validate(flight.call)
         return Answer(problem) if problem else await self._adapter.post(flight.call)
-
-    def _settle_gate(self, flight: Flight, answer: Answer, bound_ns: int, now_ns: int, took_ns: int) -> None:
-        admission, reading = flight.admission, answer.reading
-        match answer.outcome:
-            case NotSent():
-                self.gate.unsent(admission, now_ns, unreachable=True)
-            case Lost():
-                safe_ns = now_ns + int(self._adapter.lost_seconds * 1e9)
-                self.gate.unanswered(admission, safe_ns, now_ns, reading)
-            case Failed(FailureClass.THROTTLED, _, reason, after) if not _is_of_one_object(answer):
-                self.gate.throttled(admission, bound_ns, after, reason, now_ns, reading)
-            case Failed(FailureClass.TRANSIENT):
-                self.gate.answered(admission, bound_ns, False, now_ns, reading, took_ns)
-            case _:
-                self.gate.answered(admission, bound_ns, True, now_ns, reading, took_ns)
 
     async def _store_step(self, flight: Flight, step: Step, end: SpendEnd, context: Context) -> bool:
         """Store the outcome: the answer exists only here. Whether it was; if not, the next life looks the call up."""
@@ -388,8 +373,3 @@ class Poster:
         if self._controls.exact(order.verb, order.target) is None:
             await insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
         self._holding = None
-
-
-def _is_of_one_object(answer: Answer) -> bool:
-    refusal = answer.reading.refusal
-    return refusal is not None and refusal.dimension is Dimension.OBJECT
