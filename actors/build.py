@@ -137,8 +137,9 @@ class Builder:
         vendor = VENDORS[erp.signals]
         adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token, vendor=vendor)
         floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
+        shares = settings.flow.tenant_shares(), settings.flow.workload_shares()
         steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
-        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, steering)
+        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, *shares, steering)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
         keep = {"standard": settings.plan.standard_keep_percent, "bulk": settings.plan.bulk_keep_percent}
         pace = Pace(gate, house.clock, calendar_of(settings), keep, self._waiting)

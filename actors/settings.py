@@ -8,6 +8,8 @@ import msgspec
 
 from policies.calendar import Calendar
 from policies.limit_words import parse_limits
+from policies.order import Share
+from policies.order_shares import check_minima
 from policies.vendors import VENDORS
 
 
@@ -53,13 +55,44 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rest_seconds_max: float = 60.0
 
 
+class TenantShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tenant's share of each lane: its weight against other tenants, and percent of the calls at least."""
+
+    weight: int = 1
+    minimum_percent: int = 0
+
+
+class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A workload's share within its tenant: its weight against the tenant's other workloads."""
+
+    weight: int = 1
+
+
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Order and back-pressure. Floors in percent of the calls; the marks count waiting calls."""
+    """Order and back-pressure. Floors in percent of the calls; the marks count waiting calls.
+
+    Shares stand in sections of their own: `[flow.tenants.acme]` and `[flow.workloads.billing-cycle]`.
+    """
 
     standard_floor_percent: int = 10
     bulk_floor_percent: int = 5
     waiting_high: int = 2_000_000
     waiting_low: int = 1_800_000
+    tenants: dict[str, TenantShare] = {}
+    workloads: dict[str, WorkloadShare] = {}
+
+    def tenant_shares(self) -> dict[str, Share]:
+        """Raises SettingsRefused for shares that cannot be kept."""
+        shares = {name: _share(f"flow.tenants.{name}", s.weight, s.minimum_percent) for name, s in self.tenants.items()}
+        try:
+            check_minima(share.minimum_percent for share in shares.values())
+        except ValueError as error:
+            raise SettingsRefused(f"flow.tenants: {error}") from None
+        return shares
+
+    def workload_shares(self) -> dict[str, Share]:
+        """Raises SettingsRefused for a weight that cannot be kept."""
+        return {name: _share(f"flow.workloads.{name}", share.weight, 0) for name, share in self.workloads.items()}
 
 
 class CalendarSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,6 +177,8 @@ def check(settings: Settings) -> Settings:
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)
     if settings.flow.standard_floor_percent + settings.flow.bulk_floor_percent > 50:
         raise SettingsRefused("flow: the floors add up to more than 50 percent, which would leave urgent work waiting")
+    settings.flow.tenant_shares()
+    settings.flow.workload_shares()
     if not 0 <= settings.flow.waiting_low < settings.flow.waiting_high:
         raise SettingsRefused("flow.waiting_low: expected 0 or more and less than flow.waiting_high")
     if settings.http.host not in ("127.0.0.1", "::1", "localhost") and not settings.http.expose:
@@ -167,3 +202,10 @@ def calendar_of(settings: Settings) -> Calendar:
 def _range(key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SettingsRefused(f"{key}: {value} is outside {low} to {high}")
+
+
+def _share(key: str, weight: int, minimum_percent: int) -> Share:
+    try:
+        return Share(weight, minimum_percent)
+    except ValueError as error:
+        raise SettingsRefused(f"{key}: {error}") from None

@@ -1,8 +1,9 @@
-"""What stands between a waiting call and its system: budget, breakers, retry budget and the order of lanes."""
+"""What stands between a waiting call and its system: budget, breakers, retry budget and the order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -10,8 +11,10 @@ from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent
 from broker.store.rows import Call
 from policies.budget import Budget
 from policies.governor import Governor
-from policies.lanes import DEFAULT_FLOORS_PERCENT, LanePicker
+from policies.lanes import DEFAULT_FLOORS_PERCENT
 from policies.limits import Lease, Limit, Spend, Wait
+from policies.order import Order, Share
+from policies.order_cost import cost_us
 from policies.recoverability import FailureClass
 from policies.restarts import Backoff
 from policies.retries import Blocked, Breaker, Pass, RetryBudget
@@ -52,6 +55,31 @@ def look_up_of(operation: str) -> str:
     return f"{operation}.find"
 
 
+class Waiting(Protocol):
+    """What waits, as the gate has to see it: see `Worklist`."""
+
+    def first(self) -> Call | None:
+        """The call that goes next, if one may."""
+        ...
+
+    @property
+    def unread(self) -> bool:
+        """There is no first only because the store has to be asked."""
+        ...
+
+    def take(self) -> Call:
+        """The first is about to be made."""
+        ...
+
+    def set_aside(self) -> None:
+        """The first may not go, the others may."""
+        ...
+
+    def bring_back(self) -> bool:
+        """Some of those set aside are in line again; whether there were any."""
+        ...
+
+
 class Gate:
     """Admits the calls of one system. Every decision is by the policies; this only asks them in the right order."""
 
@@ -60,17 +88,40 @@ class Gate:
         limits: Iterable[Limit],
         random: Callable[[], float],
         floors: Mapping[str, int] = DEFAULT_FLOORS_PERCENT,
+        tenants: Mapping[str, Share] | None = None,
+        workloads: Mapping[str, Share] | None = None,
         steering: Steering | None = None,
     ) -> None:
         self.steering = steering or Steering()
         self.budget = Budget(limits)
         self.governor = Governor(self.budget, 0, self.steering.reserve_percent, self.steering.adapt)
+        self.order = Order(floors, tenants, workloads)
         self._breakers: dict[str, Breaker] = {}
         self._retries = RetryBudget()
-        self._lanes = LanePicker(floors)
         self._random = random
         self._well = False
         self._doubts = 0
+
+    def steer(
+        self,
+        tenants: Mapping[str, Share] | None = None,
+        workloads: Mapping[str, Share] | None = None,
+        floors: Mapping[str, int] | None = None,
+    ) -> None:
+        """Other shares and floors, from the next call on, for what waits already as well. None leaves as it is.
+
+        Raises ValueError for shares or floors that cannot be kept; then nothing of that kind is changed.
+        """
+        if tenants is not None:
+            self.order.set_tenants(tenants)
+        if workloads is not None:
+            self.order.set_workloads(workloads)
+        if floors is not None:
+            self.order.set_floors(floors)
+
+    def cost(self, held_ns: int) -> int:
+        """What a call costs that is in flight for so long, for fair shares."""
+        return cost_us(self.budget.limits, held_ns)
 
     def restore(self, spends: Iterable[Spend], now_ns: int) -> None:
         """Count what earlier processes spent."""
@@ -93,37 +144,44 @@ class Gate:
         blocked = None if breaker is None else breaker.obstacle(now_ns)
         return None if blocked is None else _resting(operation, blocked)
 
+    def resting_operations(self, now_ns: int) -> list[str]:
+        """Operations of which no call may start just now."""
+        return [operation for operation in self._breakers if self.resting(operation, now_ns) is not None]
+
     def rests(self, now_ns: int) -> list[Closed]:
         """All operations that may not start just now, the one that may first in front."""
         found = [rest for operation in self._breakers if (rest := self.resting(operation, now_ns)) is not None]
         return sorted(found, key=lambda rest: (rest.until_ns is None, rest.until_ns or 0))
 
-    def admit(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Admission | Closed:
-        """Admit the head of the lane whose turn it is. `heads` is not empty; `fresh` are the first never sent.
-
-        Leave out calls of operations that are `resting`, so that they do not stand before others.
-        """
+    def admit(self, waiting: Waiting, now_ns: int) -> Admission | Closed:
+        """Admit the call whose turn it is. Calls of operations that are `resting` are to be blocked in the order."""
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
             return self._shut(obstacle)
-        going = self._may_go(heads, fresh, now_ns)
-        lane = self._lanes.peek(going)
-        if lane is None:
+        call = self._next(waiting, now_ns)
+        if call is None:
+            if waiting.unread:
+                return Closed(now_ns, "reading", "the next calls are being read from the store")
             return Closed(now_ns + _SECOND_NS, "retries", "repeated calls wait: the ERP fails too often")
-        operation = going[lane].operation
-        passage = self._breaker(operation).permit(now_ns)
+        passage = self._breaker(call.operation).permit(now_ns)
         if isinstance(passage, Blocked):
-            return _resting(operation, passage)
-        self._lanes.pick(going)
+            return _resting(call.operation, passage)
         lease = self._lease(now_ns)
-        if going[lane].sent == 0:
+        if call.sent == 0:
             self._retries.first_call()
-        return Admission(going[lane], lease, passage, operation)
+        return Admission(waiting.take(), lease, passage, call.operation)
 
-    def _may_go(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Mapping[str, Call]:
-        """The heads; or the calls behind them that were never sent, when repeating is due and not affordable."""
-        lane = self._lanes.peek(heads)
-        repeats = lane is not None and heads[lane].sent > 0
-        return fresh if repeats and not self._retries.take(now_ns, bool(fresh)) else heads
+    def _next(self, waiting: Waiting, now_ns: int) -> Call | None:
+        """The first call that may go; those are passed over whose repetition is not affordable."""
+        if self._retries.affordable:
+            waiting.bring_back()
+        while (call := waiting.first()) is not None:
+            if call.sent == 0 or self._retries.take(now_ns, True):
+                return call
+            waiting.set_aside()
+        if waiting.unread or not waiting.bring_back():
+            return None
+        call = waiting.first()
+        return call if call is not None and self._retries.take(now_ns, False) else None
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
@@ -187,7 +245,7 @@ class Gate:
             breaker.succeeded(admission.passage)
             self._retries.succeeded()
         else:
-            breaker.failed(admission.passage, now_ns, self._random())
+            self._failed(admission, now_ns)
 
     def throttled(
         self,
@@ -207,7 +265,7 @@ class Gate:
         """No answer: the call may be at the system until `safe_at_ns`."""
         self.budget.abandoned(admission.lease, safe_at_ns)
         self.governor.answered(admission.lease, reading, 0, False, now_ns)
-        self._breaker(admission.operation).failed(admission.passage, now_ns, self._random())
+        self._failed(admission, now_ns)
 
     def question_ended(self, lease: Lease, answer: Answer, bound_ns: int, now_ns: int, told: Iterable[Limit]) -> None:
         """The question for the limits came back with `told`, or it was refused, or nobody answered."""
@@ -228,13 +286,20 @@ class Gate:
                 if fine:
                     self.governor.told(told, now_ns)
 
+    def _failed(self, admission: Admission, now_ns: int) -> None:
+        breaker = self._breaker(admission.operation)
+        was_open = breaker.open
+        breaker.failed(admission.passage, now_ns, self._random())
+        if breaker.open and not was_open:
+            self._retries.storm()
+
     def unsent(self, admission: Admission, now_ns: int, unreachable: bool) -> None:
         """It never left; `unreachable` when the system could not even be connected to."""
         self.budget.forget(admission.lease)
         self.governor.gone(admission.lease)
         breaker = self._breaker(admission.operation)
         if unreachable:
-            breaker.failed(admission.passage, now_ns, self._random())
+            self._failed(admission, now_ns)
         else:
             breaker.unsent(admission.passage)
 

@@ -35,6 +35,7 @@ from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import arrival_bound
 from policies.lanes import LANES
+from policies.order import Block
 
 STARTS_MAX = 64
 """Calls begun in one transaction."""
@@ -49,6 +50,7 @@ class Flight(msgspec.Struct):
     kind: str
     call: Call
     spend: int
+    held_ns: int = 0
     left: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property
@@ -79,7 +81,8 @@ class Poster:
         self._controls = controls
         self._domain = domain
         self.pace = pace
-        self._worklist = Worklist(store.reads, adapter.system)
+        self._worklist = Worklist(store.reads, adapter.system, gate.order, gate.cost)
+        self._blocked: list[Block] | None = None
         self._questions = Questions(store, adapter, gate, ask_limits_seconds)
         self._unknown: list[tuple[int, int, Call]] = []
         self._flights: dict[int, Flight] = {}
@@ -123,16 +126,14 @@ class Poster:
 
     def _follow(self, unit: Unit, committed: Committed) -> None:
         """Something committed may have made a call ready."""
-        lanes = {row.lane for row in unit.calls if row.system == self._adapter.system}
-        if lanes and self.pace is not None:
-            self.pace.came(sum(row.system == self._adapter.system for row in unit.calls))
-        lanes |= {c.call.lane for c in unit.call_changes if c.call.system == self._adapter.system and not c.call.open}
-        for lane in lanes:
-            self._worklist.changed(lane)
+        new = sum(row.system == self._adapter.system for row in unit.calls)
+        if new and self.pace is not None:
+            self.pace.came(new)
+        more = self._worklist.follow(unit, committed)
         for later in [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]:
             if later:
                 self._due_at = min(later, self._due_at or later)
-        if lanes or unit.controls or unit.control_ends:
+        if more or unit.controls or unit.control_ends:
             self._wake.set()
 
     async def _idle(self, context: Context, seconds: float) -> None:
@@ -173,6 +174,8 @@ class Poster:
         self._next_spend = left.next_spend
         if self.pace is not None:
             self.pace.restore(left.spends)
+        await self._worklist.open()
+        self._blocked = None
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
             self._look_up_at(call, now_ns)
@@ -188,8 +191,7 @@ class Poster:
             begun_ns = context.clock.boot_ns()
             now = microseconds(context.clock.now())
             if self._due_at is not None and self._due_at <= now:
-                for lane in LANES:
-                    self._worklist.changed(lane)
+                await self._worklist.due(now)
                 self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
             await self._worklist.refresh(now)
             flights, closed = self._choose(context.clock.boot_ns())
@@ -243,13 +245,12 @@ class Poster:
             return Flight(admission, "find", call, self._number())
         if self.pace is not None and (closed := self.pace.posts(now_ns)) is not None:
             return closed
-        heads, fresh = self._worklist.candidates(lambda call: self._allowed(call, now_ns))
-        if not heads:
-            return self._why_none(now_ns) if self._worklist.waiting() else None
-        admission = self.gate.admit(heads, fresh, now_ns)
+        self._block(now_ns)
+        if not self._worklist.any():
+            return self._why_none(now_ns)
+        admission = self.gate.admit(self._worklist, now_ns)
         if isinstance(admission, Closed):
-            return admission
-        self._worklist.take(admission.call)
+            return (self._why_none(now_ns) if admission.what == "retries" else None) or admission
         if self.pace is not None:
             self.pace.spent(now_ns)
         return Flight(admission, "post", admission.call, self._number())
@@ -263,7 +264,9 @@ class Poster:
         return None if self.pace is None else self.pace.stands(now_ns)
 
     def _why_none(self, now_ns: int) -> Closed | None:
-        """Why nothing of what waits may start, when nobody has ordered it."""
+        """Why nothing of what waits may start, when nobody has ordered it; None when nothing waits."""
+        if not any(self._store.counters.waiting(self._adapter.system, lane) for lane in LANES):
+            return None
         found = [*self.gate.rests(now_ns), *(self.pace.lanes(now_ns) if self.pace else [])]
         return min(found, key=lambda closed: (closed.until_ns is None, closed.until_ns or 0), default=None)
 
@@ -272,12 +275,18 @@ class Poster:
             return False
         return self.gate.resting(look_up_of(self._unknown[0][2].operation), now_ns) is None
 
-    def _allowed(self, call: Call, now_ns: int) -> bool:
-        if self._controls.first_on([f"lane:{call.lane}"]) is not None:
-            return False
-        if self.pace is not None and self.pace.lane(call.lane, now_ns) is not None:
-            return False
-        return self.gate.resting(call.operation, now_ns) is None
+    def _block(self, now_ns: int) -> None:
+        """Take out of the order what may not go now: lanes by order or by the calendar, operations that rest."""
+        blocks = [Block(lane=lane) for lane in LANES if self._is_lane_closed(lane, now_ns)]
+        blocks += [Block(operation=operation) for operation in self.gate.resting_operations(now_ns)]
+        if blocks != self._blocked:
+            self._worklist.set_blocks(blocks)
+            self._blocked = blocks
+
+    def _is_lane_closed(self, lane: str, now_ns: int) -> bool:
+        if self._controls.first_on([f"lane:{lane}"]) is not None:
+            return True
+        return self.pace is not None and self.pace.lane(lane, now_ns) is not None
 
     def _number(self) -> int:
         self._next_spend += 1
@@ -329,6 +338,7 @@ class Poster:
         started_ns = context.clock.boot_ns()
         answer = self.gate.believe(await self._ask(flight))
         ended_ns = context.clock.boot_ns()
+        flight.held_ns = ended_ns - started_ns
         bound_ns = arrival_bound(started_ns, ended_ns, answer.server_ns)
         now = microseconds(context.clock.now())
         follow = after_post if flight.kind == "post" else after_look_up
@@ -359,9 +369,9 @@ class Poster:
         if not await insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
             return False
         if flight.kind == "post":
-            self._worklist.settled(step.call)
+            self._worklist.settled(step.call, flight.held_ns)
         elif step.call.status == "waiting":
-            self._worklist.changed(step.call.lane)
+            self._worklist.returned(step.call.place)
         if step.look_up_after_us is not None:
             self._look_up_at(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
         if step.hold_system is not None:

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from broker.store.rows import Call, CallRow
 from broker.store.unit import Committed, Unit
 
 
 class Counters:
-    """Calls by (system, lane, status), and messages accepted, recognised as duplicates and handled since start."""
+    """Calls by (system, lane, status), and messages accepted, recognised as duplicates and handled since start.
+
+    `flows`: waiting calls by (system, lane, tenant, workload), only those that have any.
+    """
 
     def __init__(self) -> None:
         self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.flows: dict[tuple[str, str, str, str], int] = {}
         self.accepted = 0
         self.duplicates = 0
         self.handled = 0
         self.outcomes: Counter[str] = Counter()
 
-    def load(self, calls: dict[tuple[str, str, str], int]) -> None:
+    def load(
+        self, calls: dict[tuple[str, str, str], int], flows: dict[tuple[str, str, str, str], int] | None = None
+    ) -> None:
         """Start from what the store holds."""
         self.calls = Counter(calls)
+        self.flows = dict(flows or {})
 
     def move(self, units: Sequence[Unit], results: Sequence[Committed]) -> None:
         """Follow a committed group."""
@@ -37,9 +45,18 @@ class Counters:
                     skipped[row.intent_id] -= 1
                 else:
                     self.calls[row.system, row.lane, "waiting"] += 1
+                    self._flow(row, 1)
             for change in unit.call_changes:
                 self.calls[change.call.system, change.call.lane, change.was] -= 1
                 self.calls[change.call.system, change.call.lane, change.call.status] += 1
+                self._flow(change.call, (change.call.status == "waiting") - (change.was == "waiting"))
+
+    def _flow(self, call: CallRow | Call, more: int) -> None:
+        if more:
+            flow = (call.system, call.lane, call.tenant, call.workload)
+            self.flows[flow] = self.flows.get(flow, 0) + more
+            if not self.flows[flow]:
+                del self.flows[flow]
 
     def waiting(self, system: str, lane: str) -> int:
         """Calls of a lane that wait for their turn."""

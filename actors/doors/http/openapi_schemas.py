@@ -135,7 +135,19 @@ def _problem() -> dict[str, Any]:
 
 def _overview() -> dict[str, Any]:
     rows = {"type": "array", "items": {"type": "object"}}
-    names = ("actors", "queues", "calls", "budget", "limits", "changes", "rests", "plans", "orders", "exceptions")
+    names = (
+        "actors",
+        "queues",
+        "calls",
+        "keys",
+        "budget",
+        "limits",
+        "changes",
+        "rests",
+        "plans",
+        "orders",
+        "exceptions",
+    )
     lists = {name: rows for name in names}
     return {
         "type": "object",
