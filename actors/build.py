@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from actors.adapters.rest import RestAdapter
-from actors.caller.gate import Gate
+from actors.caller.gate import Gate, Steering
+from actors.caller.pace import Pace
 from actors.caller.poster import Poster
 from actors.caller.results import Results
 from actors.controls import Controls
@@ -26,7 +27,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
 from actors.services import BrokerLink, Housekeeping, RelayActor, StoreWriter, Timers, Watchdog
-from actors.settings import Settings
+from actors.settings import Settings, calendar_of
 from actors.tree import Make
 from broker.accept import Acceptor
 from broker.embedded import EmbeddedBroker
@@ -39,8 +40,10 @@ from broker.relay import Relay
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from contracts.catalogue import REGISTRY
+from policies.lanes import LANES
 from policies.limit_words import parse_limits
 from policies.partitions import PartitionMap
+from policies.vendors import VENDORS
 from policies.watermarks import Watermarks
 
 VERSION = "0.1.0"
@@ -110,12 +113,21 @@ class Builder:
             makers["amqp"] = lambda: AmqpDoor(house.broker, house.desk, house.controls)
         return makers
 
+    def take_calendar(self, fresh: Settings) -> None:
+        """Keep other windows from now on, in the running poster and in every one that is made after it."""
+        self._settings = msgspec.structs.replace(self._settings, calendar=fresh.calendar)
+        if self.house.poster is not None and self.house.poster.pace is not None:
+            self.house.poster.pace.set_calendar(calendar_of(fresh))
+
     def take_limits(self, words: tuple[str, ...]) -> None:
         """Keep other ERP limits from now on, in the running poster and in every one that is made after it."""
         settings = self._settings
         self._settings = msgspec.structs.replace(settings, erp=msgspec.structs.replace(settings.erp, limits=words))
         if self.house.poster is not None:
-            self.house.poster.gate.budget.resize(parse_limits(words), self.house.clock.boot_ns())
+            self.house.poster.gate.set_limits(parse_limits(words), self.house.clock.boot_ns())
+
+    def _waiting(self) -> int:
+        return sum(self._store.counters.waiting(SYSTEM, lane) for lane in LANES)
 
     def _decider(self, name: str) -> Actor:
         house, decider = self.house, self._deciders[name]
@@ -128,12 +140,17 @@ class Builder:
         house, settings = self.house, self._settings
         erp = settings.erp
         token = Path(erp.token_file).read_text().strip() if erp.token_file else None
-        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token)
+        vendor = VENDORS[erp.signals]
+        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token, vendor=vendor)
         floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
         shares = settings.flow.tenant_shares(), settings.flow.workload_shares()
-        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, *shares)
+        steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
+        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, *shares, steering)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
-        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
+        keep = {"standard": settings.plan.standard_keep_percent, "bulk": settings.plan.bulk_keep_percent}
+        pace = Pace(gate, house.clock, calendar_of(settings), keep, self._waiting)
+        ask_seconds = erp.ask_limits_seconds
+        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN, ask_seconds, pace)
         house.poster = house.desk.poster = poster
         return poster
 

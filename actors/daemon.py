@@ -225,6 +225,7 @@ def _reload(builder: Builder, reload: Callable[[], Settings]) -> None:
         logger.error("settings not reloaded, the old ones stay in force: {}", error)
         return
     builder.take_limits(fresh.erp.limits)
+    builder.take_calendar(fresh)
     logger.info("settings reloaded: ERP limits are {}", ", ".join(fresh.erp.limits))
 
 

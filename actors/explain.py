@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import msgspec
 
+from actors.caller.gate import Closed
+from actors.gate_view import at, plan_sentence
 from actors.house import House
 from actors.runtime.clock import microseconds, moment
 from broker.store.backlog import Backlog
@@ -127,13 +129,32 @@ class Explainer:
         now_ns = house.clock.boot_ns()
         seconds = (poster.gate.budget.eta(now_ns, ahead) - now_ns) / 1e9
         eta = microseconds(house.clock.now() + timedelta(seconds=seconds))
-        if poster.closed is not None and poster.closed.what in ("frozen", "probe", "return", "breaker"):
-            sentence = f"The ERP gets a rest: {poster.closed.reason}. {_at_most(ahead)} before it."
+        if poster.pace is not None and (closed := poster.pace.on(call.lane)) is not None:
+            opens = at(house.clock, closed.until_ns)
+            sentence = f"It waits for the ERP: {closed.reason}. {_at_most(ahead)} before it."
+            return Explanation(key, closed.what, sentence, owner="it", eta=opens)
+        if (rest := poster.gate.resting(call.operation, now_ns) or _rest(poster.closed)) is not None:
+            until = f" until {at(house.clock, rest.until_ns)}" if rest.until_ns else ""
+            sentence = f"The ERP gets a rest{until}: {rest.reason}. {_at_most(ahead)} before it."
             return Explanation(key, "erp_rests", sentence, owner="it", eta=_iso(eta))
         sentence = (
             f"It waits for its turn in the {call.lane} lane within the ERP's limits; {_at_most(ahead)} before it."
         )
-        return Explanation(key, "in_line", sentence, eta=_iso(eta))
+        return Explanation(key, "in_line", sentence + self._shortage(seconds), eta=_iso(eta))
+
+    def _shortage(self, seconds: float) -> str:
+        """Limits that stand below what was configured, and long ones that are dry before its turn."""
+        poster, clock = self._house.poster, self._house.clock
+        assert poster is not None
+        words = [
+            f" The ERP allows {one.effective} instead of {one.ceiling} ({one.limit}) at present."
+            for one in poster.gate.governor.standings(clock.boot_ns())
+            if one.effective < one.ceiling - one.reserve
+        ]
+        for plan in poster.pace.outlooks() if poster.pace else []:
+            if plan.dry_in_ns is not None and plan.dry_in_ns <= seconds * 1e9:
+                words.append(f" {plan_sentence(clock, plan)}")
+        return "".join(words)
 
     def _ordered(self, key: str, order: Control, what: str) -> Explanation:
         until = f" until {moment(order.until):%Y-%m-%d %H:%M} UTC" if order.until else ""
@@ -141,6 +162,10 @@ class Explainer:
         sentence = f"{what}: {order.target} was {past} by {order.who}{until} ({order.reason})."
         eta = _iso(order.until) if order.until else None
         return Explanation(key, "paused" if order.verb == "pause" else "held", sentence, order.who, eta)
+
+
+def _rest(closed: Closed | None) -> Closed | None:
+    return closed if closed is not None and closed.what in ("frozen", "probe", "return", "breaker") else None
 
 
 def _at_most(ahead: int) -> str:

@@ -54,6 +54,31 @@ class HouseCollector(Collector):
                 limits.add_metric([usage.name], usage.limit)
         yield used
         yield limits
+        yield from self._learned()
+
+    def _learned(self) -> Iterator[Metric]:
+        ceilings = GaugeMetricFamily("tidegate_budget_ceiling", "Units that were configured", labels=["limit"])
+        others = GaugeMetricFamily(
+            "tidegate_budget_others", "Units that others were last seen to use", labels=["limit"]
+        )
+        dry = GaugeMetricFamily(
+            "tidegate_plan_dry_seconds",
+            "Until a long limit is spent at this pace; no sample: it lasts",
+            labels=["limit"],
+        )
+        refusals = CounterMetricFamily("tidegate_erp_refusals", "Calls that the ERP refused for a limit, since start")
+        rests = GaugeMetricFamily("tidegate_operations_resting", "Operations that fail too often and get a rest")
+        if (poster := self._house.poster) is not None:
+            now_ns = self._house.clock.boot_ns()
+            for one in poster.gate.governor.standings(now_ns):
+                ceilings.add_metric([one.limit], one.ceiling)
+                others.add_metric([one.limit], one.others)
+            for plan in poster.pace.outlooks() if poster.pace else []:
+                if plan.dry_in_ns is not None:
+                    dry.add_metric([plan.limit], plan.dry_in_ns / 1e9)
+            refusals.add_metric([], poster.gate.governor.refusals)
+            rests.add_metric([], len(poster.gate.rests(now_ns)))
+        yield from (ceilings, others, dry, refusals, rests)
 
     def _store(self) -> Iterator[Metric]:
         writer = self._house.store.writer

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from policies.calendar import Calendar
 from policies.limit_words import parse_limits
 from policies.order import Share
 from policies.order_shares import check_minima
+from policies.vendors import VENDORS
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +39,9 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ERP and what it allows. `lost_seconds`: how long after a lost answer it may still be busy with the call.
 
     `profile` names what a vendor publishes (`ops/profiles.toml`); where it is read, its limits come before `limits`.
+    `signals`: whose way of speaking about limits it has. `adapt`: learn what it really allows, below `limits`.
+    `reserve_percent`: of each limit, left to people and other software. `ask_limits_seconds`: how often it is asked
+    for its limits (0: never). `rest_seconds_max`: the longest rest of an operation that fails, before the next probe.
     """
 
     url: str = "http://127.0.0.1:8090"
@@ -45,6 +50,11 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: float = 30.0
     lost_seconds: float = 30.0
     token_file: str | None = None
+    signals: str = "generic"
+    adapt: bool = True
+    reserve_percent: int = 0
+    ask_limits_seconds: float = 0.0
+    rest_seconds_max: float = 60.0
 
 
 class TenantShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +97,22 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {name: _share(f"flow.workloads.{name}", share.weight, 0) for name, share in self.workloads.items()}
 
 
+class CalendarSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Windows in local time of `zone`: when the ERP takes nothing, no posts, and bulk work only."""
+
+    zone: str = "UTC"
+    maintenance: tuple[str, ...] = ()
+    close_freeze: tuple[str, ...] = ()
+    bulk_only: tuple[str, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of limits of an hour and longer, so many percent are left to the lanes above."""
+
+    standard_keep_percent: int = 0
+    bulk_keep_percent: int = 10
+
+
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process itself."""
 
@@ -104,6 +130,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSettings = BrokerSettings()
     erp: Erp = Erp()
     flow: Flow = Flow()
+    calendar: CalendarSettings = CalendarSettings()
+    plan: Plan = Plan()
     daemon: Daemon = Daemon()
 
     @property
@@ -133,9 +161,20 @@ def check(settings: Settings) -> Settings:
         raise SettingsRefused(
             'erp.limits: at least one limit is needed, for example limits = ["10/1s", "5 concurrent"]'
         )
+    try:
+        calendar_of(settings)
+    except ValueError as error:
+        raise SettingsRefused(f"calendar: {error}") from None
+    _range("plan.standard_keep_percent", settings.plan.standard_keep_percent, 0, 50)
+    _range("plan.bulk_keep_percent", settings.plan.bulk_keep_percent, settings.plan.standard_keep_percent, 90)
     _range("http.port", settings.http.port, 0, 65_535)
     _range("broker.partitions", settings.broker.partitions, 1, 256)
     _range("erp.timeout_seconds", settings.erp.timeout_seconds, 0.1, 900)
+    if settings.erp.signals not in VENDORS:
+        raise SettingsRefused(f"erp.signals: {settings.erp.signals!r} is not one of {', '.join(VENDORS)}")
+    _range("erp.reserve_percent", settings.erp.reserve_percent, 0, 90)
+    _range("erp.ask_limits_seconds", settings.erp.ask_limits_seconds, 0, 86_400)
+    _range("erp.rest_seconds_max", settings.erp.rest_seconds_max, 1, 3_600)
     _range("erp.lost_seconds", settings.erp.lost_seconds, 0, 86_400)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
@@ -156,6 +195,12 @@ def check(settings: Settings) -> Settings:
     if settings.broker.url != "embedded" and not settings.broker.url.startswith(("amqp://", "amqps://")):
         raise SettingsRefused('broker.url: expected "embedded", or a URL that begins with amqp:// or amqps://')
     return settings
+
+
+def calendar_of(settings: Settings) -> Calendar:
+    """The windows of the settings. Raises ValueError for words or a zone that make no sense."""
+    found = settings.calendar
+    return Calendar(found.zone, found.maintenance, found.close_freeze, found.bulk_only)
 
 
 def _range(key: str, value: float, low: float, high: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from actors import gate_view
 from actors.explain import Explainer, Explanation
 from actors.house import House
 from actors.runtime.clock import moment
@@ -14,6 +15,8 @@ from broker.store.reads import MessageRecord, Milestone
 from broker.store.rows import Call
 from policies.lanes import LANES
 
+CHANGES_MAX = 20
+"""Changes of the gate that the overview shows."""
 _KEYS = 5
 _KEYS_NS = 5_000_000_000
 """Hot keys that are shown, and how old they may be."""
@@ -166,6 +169,11 @@ class Status:
             "keys": await self._hot_keys(),
             "budget": self._budget(),
             "gate": self._gate(),
+            "limits": gate_view.learned(house),
+            "changes": gate_view.changes(house)[:CHANGES_MAX],
+            "rests": gate_view.rests(house),
+            "calendar": gate_view.calendar(house),
+            "plans": gate_view.plans(house),
             "orders": [
                 {
                     "verb": o.verb,
@@ -227,7 +235,12 @@ class Status:
         poster = self._house.poster
         if poster is None:
             return {"in_flight": 0, "closed": "the ERP poster is not running"}
-        return {"in_flight": poster.in_flight(), "closed": poster.closed.reason if poster.closed else None}
+        closed = poster.closed
+        return {
+            "in_flight": poster.in_flight(),
+            "closed": closed.reason if closed else None,
+            "until": gate_view.at(self._house.clock, closed.until_ns) if closed else None,
+        }
 
 
 def _event(milestone: Milestone) -> Event:

@@ -67,7 +67,18 @@ def _budget(overview: dict[str, Any]) -> RenderableType:
     gate = overview["gate"]
     line = "   ".join(f"{row['name']}: {row['used']} of {row['limit']}" for row in overview["budget"])
     closed = f"   [yellow]{gate['closed']}[/]" if gate["closed"] else ""
-    return f"budget  {line}   in flight {gate['in_flight']}{closed}"
+    rows = [f"budget  {line}   in flight {gate['in_flight']}{closed}"]
+    for one in overview.get("limits", []):
+        if one["effective"] < one["ceiling"]:
+            seen = f", others use {one['others']}" if one["others"] else ""
+            rows.append(f"  {one['limit']}: {one['effective']} of {one['ceiling']} at present{seen}")
+    rows += [
+        f"  [yellow]{one['why']}[/] until {one['until'] or 'a probe is answered'}" for one in overview.get("rests", [])
+    ]
+    rows += [f"  {plan['sentence']}" for plan in overview.get("plans", []) if plan["dry_at"]]
+    for one in overview.get("calendar", {}).get("closed", []):
+        rows.append(f"  [yellow]{one['why']}[/]")
+    return "\n".join(rows)
 
 
 def _table(title: str, columns: list[str], rows: list[dict[str, Any]]) -> Table:

@@ -45,6 +45,10 @@ class RetryBudget:
         """Whether a retry may go now, whatever else waits."""
         return self._saved >= _UNIT
 
+    def storm(self) -> None:
+        """The system fails altogether: what good times have saved is gone, only new first calls earn."""
+        self._saved = 0
+
     def take(self, now_ns: int, first_waits: bool) -> bool:
         """Whether a retry may go now; taken if so. `first_waits`: a call never sent could go instead."""
         if self._saved >= _UNIT:
@@ -97,17 +101,23 @@ class Breaker:
         """Whether the breaker is open (or probing)."""
         return self._open_until_ns is not None
 
-    def permit(self, now_ns: int) -> Passage:
-        """Whether a call may start now. A Pass with `probe` must come back through an end or `unsent`."""
+    def obstacle(self, now_ns: int) -> Blocked | None:
+        """Why no call may start now, or None if one (perhaps the probe) may. Takes nothing."""
         if self._open_until_ns is None:
-            return Pass()
+            return None
         if now_ns < self._open_until_ns:
             reason = f"{self._failures} failures in a row; the system gets a rest"
             return Blocked(self._open_until_ns, reason)
         if self._probing:
             return Blocked(None, "one probe is under way after a rest")
-        self._probing = True
-        return Pass(probe=True)
+        return None
+
+    def permit(self, now_ns: int) -> Passage:
+        """Whether a call may start now. A Pass with `probe` must come back through an end or `unsent`."""
+        if (obstacle := self.obstacle(now_ns)) is not None:
+            return obstacle
+        self._probing = self._open_until_ns is not None
+        return Pass(probe=self._probing)
 
     def succeeded(self, passage: Pass) -> None:
         """The system answered, also if it answered no: closed, unless an older call says so."""

@@ -20,8 +20,8 @@ class RetryAfter(Struct, frozen=True):
     note: str
 
 
-def parse_retry_after(text: str | None, now: datetime) -> RetryAfter | None:
-    """The time told by a Retry-After header, rounded up to a second, at most one hour.
+def parse_retry_after(text: str | None, now: datetime, seconds_max: int = RETRY_AFTER_MAX_SECONDS) -> RetryAfter | None:
+    """The time told by a Retry-After header, rounded up to a second, at most `seconds_max` (an hour unless told).
 
     `now` is aware and by the same wall clock as the answer's Date. A date in the past is 0. None if there
     is no header or it makes no sense (negative, words, too long): the caller's own default applies then.
@@ -31,17 +31,17 @@ def parse_retry_after(text: str | None, now: datetime) -> RetryAfter | None:
         return None
     if _SECONDS.fullmatch(text):
         # A number longer than this is over any cap, and Python refuses to read very long ones.
-        seconds = RETRY_AFTER_MAX_SECONDS + 1 if len(text) > _TEXT_MAX else ceil(float(text))
-        return _capped(seconds, text)
+        seconds = seconds_max + 1 if len(text) > _TEXT_MAX else ceil(float(text))
+        return _capped(seconds, text, seconds_max)
     moment = _http_date(text)
-    return None if moment is None else _capped(max(0, ceil((moment - now).total_seconds())), text)
+    return None if moment is None else _capped(max(0, ceil((moment - now).total_seconds())), text, seconds_max)
 
 
-def _capped(seconds: int, text: str) -> RetryAfter:
-    if seconds <= RETRY_AFTER_MAX_SECONDS:
+def _capped(seconds: int, text: str, seconds_max: int) -> RetryAfter:
+    if seconds <= seconds_max:
         return RetryAfter(seconds, False, f"the system asked for {seconds} s")
-    note = f"the system asked for {text[:_TEXT_MAX]}; capped at {RETRY_AFTER_MAX_SECONDS} s"
-    return RetryAfter(RETRY_AFTER_MAX_SECONDS, True, note)
+    note = f"the system asked for {text[:_TEXT_MAX]}; capped at {seconds_max} s"
+    return RetryAfter(seconds_max, True, note)
 
 
 def _http_date(text: str) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.adapters.port import Failed, Lost
 from policies.recoverability import FailureClass as F
+from policies.signals import Refusal
 
 BY_CODE: dict[str, F] = {
     "rate.exceeded": F.THROTTLED,
@@ -31,6 +32,17 @@ BY_STATUS: dict[int, F] = {
 """Statuses that promise that nothing was done. Any other failure may have been done: it is lost, not failed.
 
 503 is among them by RFC 9110 section 15.6.4 (the server is not handling the request); 500, 502 and 504 are not."""
+
+
+def limited(refusal: Refusal, code: str, detail: str | None) -> Failed | Lost:
+    """What a refusal for a limit means: the system did nothing, or (by its vendor's row) may have done it.
+
+    `detail`: the system's own words, if it had any.
+    """
+    if not refusal.undone:
+        return Lost(refusal.sentence)
+    failure = F.AUTH if refusal.suspected else F.THROTTLED
+    return Failed(failure, code, detail or refusal.sentence, refusal.wait_seconds)
 
 
 def classify(status: int, code: str | None, reason: str, retry_after_seconds: float | None) -> Failed | Lost:

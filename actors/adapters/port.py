@@ -9,6 +9,7 @@ import msgspec
 from broker.store.rows import Call
 from policies.limits import Limit
 from policies.recoverability import FailureClass
+from policies.signals import NOTHING, Reading
 
 
 class Posted(msgspec.Struct, frozen=True, tag=True):
@@ -47,10 +48,14 @@ Outcome: TypeAlias = Posted | Failed | NotSent | Lost | Absent
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a call. `server_ns`: how long the system says it had the call, when it says so."""
+    """What came of a call. `server_ns`: how long the system says it had the call, when it says so.
+
+    `reading`: what the answer says about limits, whatever its outcome.
+    """
 
     outcome: Outcome
     server_ns: int | None = None
+    reading: Reading = NOTHING
 
 
 class Adapter(Protocol):
@@ -61,6 +66,8 @@ class Adapter(Protocol):
     """The system itself recognises our intent id and never does the same intent twice."""
     finds: bool
     """The system can be asked for a document by intent id."""
+    tells_limits: bool
+    """The system can be asked for its limits (`limits`)."""
     lost_seconds: float
     """After a lost answer, how long the system may still be busy with the call, or begin it late."""
 
@@ -84,6 +91,9 @@ class Adapter(Protocol):
         """Posted, Absent, or a failure of the look-up itself."""
         ...
 
-    async def limits(self) -> tuple[Limit, ...] | None:
-        """What the system says its limits are, when it can be asked without counting as a call; else None."""
+    async def limits(self) -> tuple[Answer, tuple[Limit, ...]]:
+        """Ask the system for its limits: one call of the budget. No limits when it does not tell or fails.
+
+        The answer's outcome is `Absent` when the system was well and so are its words; else what went wrong.
+        """
         ...

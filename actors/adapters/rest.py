@@ -9,15 +9,18 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from actors.adapters.classify import classify
+from actors.adapters.classify import classify, limited
 from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Outcome, Posted
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.messages import AdjustmentRequest
+from policies.limit_words import parse_limit
 from policies.limits import Limit
 from policies.recoverability import FailureClass
 from policies.retry_after import parse_retry_after
+from policies.signals import NOTHING, TEXT_MAX, Answered, Reading, Vendor, read
+from policies.vendors import VENDORS
 
 ANSWER_BYTES_MAX = 256 * 1024
 _TIMING = re.compile(r"(?:^|,)\s*total\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:[;,]|$)", re.ASCII)
@@ -41,12 +44,23 @@ class _Problem(msgspec.Struct):
     detail: str | None = None
 
 
+class _ToldLimit(msgspec.Struct):
+    kind: str
+    limit: int
+    seconds: int | None = None
+
+
+class _Told(msgspec.Struct):
+    limits: list[_ToldLimit]
+
+
 class RestAdapter:
     """Speaks HTTP with an ERP. A request is sent once; connections are reused, never a request."""
 
     system = "erp"
     deduplicates = True
     finds = True
+    tells_limits = True
 
     def __init__(
         self,
@@ -56,6 +70,7 @@ class RestAdapter:
         lost_seconds: float,
         token: str | None = None,
         connections: int = 100,
+        vendor: Vendor = VENDORS["generic"],
     ) -> None:
         self._url = url
         self._clock = clock
@@ -63,6 +78,7 @@ class RestAdapter:
         self.lost_seconds = lost_seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connections = connections
+        self._vendor = vendor
         self._client: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -113,29 +129,51 @@ class RestAdapter:
         """GET /adjustments?reference=..."""
         return await self._ask("GET", "/adjustments", call, params={"reference": call.intent_id})
 
-    async def limits(self) -> tuple[Limit, ...] | None:
-        """GET /limits; it counts as a call, so it is not asked here."""
-        return None
+    async def limits(self) -> tuple[Answer, tuple[Limit, ...]]:
+        """GET /limits: what the ERP says it allows just now. Kinds that we do not know are left out."""
+        came = await self._send("GET", "/limits")
+        if isinstance(came, Answer):
+            return came, ()
+        response, body = came
+        reading = self._signals(response, body)
+        outcome = self._refusal(response, body, reading) if response.status >= 300 else Absent()
+        return Answer(outcome, _server_ns(response), reading), _told(body) if response.status == 200 else ()
 
     async def _ask(self, method: str, path: str, call: Call, **request: Any) -> Answer:
+        came = await self._send(method, path, **request)
+        if isinstance(came, Answer):
+            return came
+        response, body = came
+        reading = self._signals(response, body)
+        return Answer(self._read_outcome(method, response, body, call, reading), _server_ns(response), reading)
+
+    async def _send(self, method: str, path: str, **request: Any) -> tuple[aiohttp.ClientResponse, bytes] | Answer:
         assert self._client is not None, "open() comes first"
         try:
             async with self._client.request(method, self._url + path, allow_redirects=False, **request) as response:
-                body = await _read(response)
+                return response, await _read(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Answer(NotSent(f"the ERP at {self._url} cannot be reached: {type(error).__name__}"))
         except (aiohttp.ClientError, OSError, EOFError, TimeoutError) as error:
             return Answer(Lost(f"no answer came: {type(error).__name__}"))
         except ValueError as error:
             return Answer(Lost(str(error)))
-        timing = _TIMING.search(response.headers.get("Server-Timing", ""))
-        server_ns = int(float(timing[1]) * 1e6) if timing else None
-        return Answer(self._read_outcome(method, response, body, call), server_ns)
 
-    def _read_outcome(self, method: str, response: aiohttp.ClientResponse, body: bytes, call: Call) -> Outcome:
+    def _signals(self, response: aiohttp.ClientResponse, body: bytes) -> Reading:
+        """What the answer says about limits. A success is looked at only for what is left."""
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        if response.status < 400:
+            return read(self._vendor, Answered(response.status, headers), self._now()) if headers else NOTHING
+        text = body[:TEXT_MAX].decode("utf-8", "replace")
+        answer = Answered(response.status, headers, _problem(body).code or "", text)
+        return read(self._vendor, answer, self._now())
+
+    def _read_outcome(
+        self, method: str, response: aiohttp.ClientResponse, body: bytes, call: Call, reading: Reading
+    ) -> Outcome:
         status = response.status
         if status >= 300:
-            return self._refusal(response, body)
+            return self._refusal(response, body, reading)
         try:
             if method == "GET" and status == 200:
                 found = msgspec.json.decode(body, type=_Found).items
@@ -159,11 +197,10 @@ class RestAdapter:
             return Failed(FailureClass.DATA_QUALITY, "document.differs", why)
         return self._document(document, call, replayed=True)
 
-    def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Failed | Lost:
-        try:
-            problem = msgspec.json.decode(body, type=_Problem)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            problem = _Problem()
+    def _refusal(self, response: aiohttp.ClientResponse, body: bytes, reading: Reading) -> Failed | Lost:
+        problem = _problem(body)
+        if reading.refusal is not None:
+            return limited(reading.refusal, problem.code or f"http.{response.status}", (problem.detail or "")[:300])
         after = parse_retry_after(response.headers.get("Retry-After"), self._now())
         reason = (problem.detail or f"the ERP answered {response.status}")[:300]
         return classify(response.status, problem.code, reason, after.seconds if after else None)
@@ -175,6 +212,35 @@ class RestAdapter:
 def _is_of(document: Document, call: Call) -> bool:
     amount = decode(call.body, AdjustmentRequest).amount
     return (document.reference, document.amount, document.currency) == (call.intent_id, amount.amount, amount.currency)
+
+
+def _problem(body: bytes) -> _Problem:
+    try:
+        return msgspec.json.decode(body, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Problem()
+
+
+def _server_ns(response: aiohttp.ClientResponse) -> int | None:
+    timing = _TIMING.search(response.headers.get("Server-Timing", ""))
+    return int(float(timing[1]) * 1e6) if timing else None
+
+
+def _told(body: bytes) -> tuple[Limit, ...]:
+    """The limits of a `GET /limits`; what cannot be read is not there."""
+    try:
+        told = msgspec.json.decode(body, type=_Told).limits
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ()
+    words = {"rate": "{0.limit}/{0.seconds}s", "concurrent": "{0.limit} concurrent"}
+    found = [parse_limit(words[one.kind].format(one)) for one in told if _makes_sense(one)]
+    return tuple(found)
+
+
+def _makes_sense(one: _ToldLimit) -> bool:
+    return 0 < one.limit < 10**6 and (
+        one.kind == "concurrent" or (one.kind == "rate" and 0 < (one.seconds or 0) < 10**6)
+    )
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

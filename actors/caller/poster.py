@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import anyio
 import anyio.abc
 import msgspec
 
-from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
-from actors.caller.gate import Admission, Closed, Gate
+from actors.adapters.port import Adapter, Answer, Lost
+from actors.caller.events import gate_rows, restored
+from actors.caller.gate import Admission, Closed, Gate, look_up_of
+from actors.caller.insist import RETRY_SECONDS, insist
+from actors.caller.pace import Pace
+from actors.caller.questions import Questions
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
+from actors.caller.settle import settle
 from actors.caller.spends import Folding
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from actors.caller.worklist import Worklist
@@ -32,15 +37,11 @@ from broker.store.unit import Committed, Unit
 from policies.budget import GUARD_NS, arrival_bound, execution_bound
 from policies.lanes import LANES
 from policies.order import Block
-from policies.recoverability import FailureClass
 
 STARTS_MAX = 64
 """Calls begun in one transaction."""
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
-_RETRY_SECONDS = 0.5
-_THROTTLED_SECONDS = 5.0
-"""How long to stay away when a system refuses for its limits and does not say how long."""
 
 
 class Flight(msgspec.Struct):
@@ -70,14 +71,20 @@ class Poster:
         results: Results,
         controls: Controls,
         domain: str,
+        ask_limits_seconds: float = 0.0,
+        pace: Pace | None = None,
     ) -> None:
+        """`ask_limits_seconds`: how often the system is asked for its limits; 0: never."""
         self._store = store
         self._adapter = adapter
         self.gate = gate
         self._results = results
         self._controls = controls
         self._domain = domain
+        self.pace = pace
         self._worklist = Worklist(store.reads, adapter.system, gate.order, gate.cost)
+        self._blocked: list[Block] | None = None
+        self._questions = Questions(store, adapter, gate, ask_limits_seconds)
         self._unknown: list[tuple[int, int, Call]] = []
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
@@ -110,6 +117,8 @@ class Poster:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
                     await self._folding.step(self._next_spend, self.gate.budget.limits, context)
+                    stands = self._stands(context.clock.boot_ns())
+                    self._next_spend = await self._questions.ask_if_due(group, context, self._next_spend, stands)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -120,6 +129,9 @@ class Poster:
 
     def _follow(self, unit: Unit, committed: Committed) -> None:
         """Something committed may have made a call ready."""
+        new = sum(row.system == self._adapter.system for row in unit.calls)
+        if new and self.pace is not None:
+            self.pace.came(new)
         more = self._worklist.follow(unit, committed)
         for later in [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]:
             if later:
@@ -160,8 +172,13 @@ class Poster:
         now_ns = context.clock.boot_ns()
         left = await take_over(self._store, self._adapter, self.gate.budget.limits, self._domain, context.clock)
         self.gate.restore(left.spends, now_ns)
+        bounds, frozen = restored(await self._store.reads.gate_state(self._adapter.system), context.clock)
+        self.gate.governor.restore(bounds, frozen, now_ns)
         self._next_spend = left.next_spend
+        if self.pace is not None:
+            self.pace.restore(left.spends)
         await self._worklist.open()
+        self._blocked = None
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
             self._look_up_at(call, now_ns)
@@ -207,7 +224,6 @@ class Poster:
         A gate that opens within the time that a commit takes counts as open: the call is admitted for that moment,
         made durable meanwhile, and leaves then. So no commit stands between a free place and its use.
         """
-        self._worklist.set_blocks(self._blocks())
         flights: list[Flight] = []
         at_ns, horizon_ns = now_ns, now_ns + self._lead_ns
         while len(flights) < STARTS_MAX:
@@ -221,26 +237,59 @@ class Poster:
         return flights, None
 
     def _admit_next(self, now_ns: int) -> Flight | Closed | None:
-        if self._holding is not None:
-            return Closed(None, "hold", self._holding)
-        if order := self._controls.first_on([self._adapter.system, self._domain]):
-            return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
-        if self._unknown and self._unknown[0][0] <= now_ns:
+        if (stands := self._stands(now_ns)) is not None:
+            return stands
+        if self._may_look_up(now_ns):
             call = self._unknown[0][2]
             admission = self.gate.admit_look_up(call, now_ns)
             if isinstance(admission, Closed):
                 return admission
             heapq.heappop(self._unknown)
             return Flight(admission, "find", call, self._number())
+        if self.pace is not None and (closed := self.pace.posts(now_ns)) is not None:
+            return closed
+        self._block(now_ns)
         if not self._worklist.any():
-            return None
+            return self._why_none(now_ns)
         admission = self.gate.admit(self._worklist, now_ns)
         if isinstance(admission, Closed):
-            return admission
+            return (self._why_none(now_ns) if admission.what == "retries" else None) or admission
+        if self.pace is not None:
+            self.pace.spent(now_ns)
         return Flight(admission, "post", admission.call, self._number())
 
-    def _blocks(self) -> list[Block]:
-        return [Block(lane=lane) for lane in LANES if self._controls.first_on([f"lane:{lane}"])]
+    def _stands(self, now_ns: int) -> Closed | None:
+        """Why no call at all may start, if somebody says so."""
+        if self._holding is not None:
+            return Closed(None, "hold", self._holding)
+        if order := self._controls.first_on([self._adapter.system, self._domain]):
+            return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
+        return None if self.pace is None else self.pace.stands(now_ns)
+
+    def _why_none(self, now_ns: int) -> Closed | None:
+        """Why nothing of what waits may start, when nobody has ordered it; None when nothing waits."""
+        if not any(self._store.counters.waiting(self._adapter.system, lane) for lane in LANES):
+            return None
+        found = [*self.gate.rests(now_ns), *(self.pace.lanes(now_ns) if self.pace else [])]
+        return min(found, key=lambda closed: (closed.until_ns is None, closed.until_ns or 0), default=None)
+
+    def _may_look_up(self, now_ns: int) -> bool:
+        if not self._unknown or self._unknown[0][0] > now_ns:
+            return False
+        return self.gate.resting(look_up_of(self._unknown[0][2].operation), now_ns) is None
+
+    def _block(self, now_ns: int) -> None:
+        """Take out of the order what may not go now: lanes by order or by the calendar, operations that rest."""
+        blocks = [Block(lane=lane) for lane in LANES if self._is_lane_closed(lane, now_ns)]
+        blocks += [Block(operation=operation) for operation in self.gate.resting_operations(now_ns)]
+        if blocks != self._blocked:
+            self._worklist.set_blocks(blocks)
+            self._blocked = blocks
+
+    def _is_lane_closed(self, lane: str, now_ns: int) -> bool:
+        if self._controls.first_on([f"lane:{lane}"]) is not None:
+            return True
+        return self.pace is not None and self.pace.lane(lane, now_ns) is not None
 
     def _number(self) -> int:
         self._next_spend += 1
@@ -274,7 +323,7 @@ class Poster:
         except StoreUnavailable as problem:
             self._unstart(flights, clock.boot_ns())
             context.notice(f"{self._domain} starts no call: {problem}")
-            await clock.wait(context.stop_asked, _RETRY_SECONDS)
+            await clock.wait(context.stop_asked, RETRY_SECONDS)
             return
         for flight in flights:
             self._flights[flight.spend] = flight
@@ -297,7 +346,7 @@ class Poster:
         finally:
             flight.left.set()
         started_ns = context.clock.boot_ns()
-        answer = await self._ask(flight)
+        answer = self.gate.believe(await self._ask(flight))
         ended_ns = context.clock.boot_ns()
         flight.held_ns = ended_ns - started_ns
         bound_ns = arrival_bound(started_ns, ended_ns, answer.server_ns)
@@ -305,7 +354,8 @@ class Poster:
         follow = after_post if flight.kind == "post" else after_look_up
         step = follow(flight.call, answer, self._adapter, now, context.entropy.random())
         self._holding = step.hold_system or self._holding
-        self._settle_gate(flight, answer, bound_ns, ended_ns)
+        safe_ns = ended_ns + int(self._adapter.lost_seconds * 1e9)
+        settle(self.gate, flight.admission, answer, bound_ns, safe_ns, ended_ns, ended_ns - started_ns)
         self._wake.set()  # there may be room already, whatever the store says later
         lost = isinstance(answer.outcome, Lost)
         safe_us = int(self._adapter.lost_seconds * 1e6) if lost else 0
@@ -322,26 +372,12 @@ class Poster:
         problem = self._adapter.validate(flight.call)
         return Answer(problem) if problem else await self._adapter.post(flight.call)
 
-    def _settle_gate(self, flight: Flight, answer: Answer, bound_ns: int, now_ns: int) -> None:
-        admission = flight.admission
-        match answer.outcome:
-            case NotSent():
-                self.gate.unsent(admission, now_ns, unreachable=True)
-            case Lost():
-                self.gate.unanswered(admission, now_ns + int(self._adapter.lost_seconds * 1e9), now_ns)
-            case Failed(FailureClass.THROTTLED, _, reason, after):
-                seconds = _THROTTLED_SECONDS if after is None else after
-                self.gate.throttled(admission, bound_ns, now_ns + int(seconds * 1e9), reason)
-            case Failed(failure):
-                self.gate.answered(admission, bound_ns, failure is not FailureClass.TRANSIENT, now_ns)
-            case _:
-                self.gate.answered(admission, bound_ns, True, now_ns)
-
     async def _store_step(self, flight: Flight, step: Step, end: SpendEnd, context: Context) -> bool:
         """Store the outcome: the answer exists only here. Whether it was; if not, the next life looks the call up."""
         was = flight.call.status
         unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
-        if not await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
+        unit.gate_events = gate_rows(self.gate.governor.take_news(), self._adapter.system, context.clock)
+        if not await insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
             return False
         if flight.kind == "post":
             self._worklist.settled(step.call, flight.held_ns)
@@ -356,21 +392,5 @@ class Poster:
     async def _hold(self, reason: str, context: Context) -> None:
         order = Order("hold", self._adapter.system, self._domain, reason)
         if self._controls.exact(order.verb, order.target) is None:
-            await _insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
+            await insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
         self._holding = None
-
-
-async def _insist(store: Callable[[], Awaitable[object]], what: str, context: Context) -> bool:
-    """Store it, however long the store takes to be well again; whether it was stored.
-
-    Asked to stop, it gives up instead: the store may be waiting for our end before its writer is started again.
-    """
-    while True:
-        try:
-            await store()
-            return True
-        except StoreUnavailable as problem:
-            context.notice(f"{what} waits to be stored: {problem}")
-            if context.stopping:
-                return False
-            await context.clock.wait(context.stop_asked, _RETRY_SECONDS)

@@ -16,6 +16,7 @@ from policies.recoverability import (
     RetryAt,
     decide,
 )
+from policies.signals import Dimension
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -40,7 +41,9 @@ def after_post(call: Call, answer: Answer, adapter: Adapter, now: int, random: f
         case Posted(document):
             return Step(_closed(call, "done", now, document=document))
         case Failed() as failed:
-            return _after_failure(call, failed, adapter, now, random)
+            refusal = answer.reading.refusal
+            of_one_object = refusal is not None and refusal.dimension is Dimension.OBJECT
+            return _after_failure(call, failed, adapter, now, random, of_one_object)
         case NotSent(reason):
             return Step(_waiting(call, now, reason, attempts=call.attempts - 1, sent=call.sent - 1))
         case Lost(reason):
@@ -70,7 +73,9 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
             return _unknown(call, call.reason or "", adapter, call.changed_at, random)
 
 
-def _after_failure(call: Call, failed: Failed, adapter: Adapter, now: int, random: float) -> Step:
+def _after_failure(
+    call: Call, failed: Failed, adapter: Adapter, now: int, random: float, of_one_object: bool = False
+) -> Step:
     after_ns = None if failed.retry_after_seconds is None else int(failed.retry_after_seconds * 1e9)
     facts = Failure(
         failure_class=failed.failure,
@@ -81,7 +86,8 @@ def _after_failure(call: Call, failed: Failed, adapter: Adapter, now: int, rando
     )
     match decide(facts, random):
         case RetryAt(delay_ns, burns):
-            wait = delay_ns // _US if burns else 0  # a throttled call waits for the gate, which is frozen
+            # a throttled call waits for the gate, which is frozen; unless only its object is busy
+            wait = delay_ns // _US if burns or of_one_object else 0
             attempts = call.attempts if burns else call.attempts - 1
             return Step(_waiting(call, now, failed.reason, attempts=attempts, not_before=now + wait if wait else 0))
         case LookUp(delay_ns):

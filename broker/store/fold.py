@@ -44,7 +44,7 @@ class Folder:
 
     async def load(self, connection: AsyncConnection) -> None:
         """Read the last numbers and the head of the audit chain; once before the first fold, and after a failure."""
-        for table in (s.message, s.queue_item, s.milestone, s.call, s.exception, s.control, s.audit):
+        for table in (s.message, s.queue_item, s.milestone, s.call, s.exception, s.control, s.gate_event, s.audit):
             last = (await connection.execute(select(func.max(table.c.seq)))).scalar()
             self._next[table.name] = max((last or 0) + 1, self._next.get(table.name, 0))
         self._next["audit"] = ((await connection.execute(select(func.max(s.audit.c.seq)))).scalar() or 0) + 1
@@ -244,6 +244,8 @@ class Folder:
             for row in exceptions:
                 facts = _facts(failure=row.failure, owner=row.owner, cause=row.cause)
                 audits.append((row.opened_at, "store", "exception.opened", row.intent_id or row.key, facts))
+        events = [row for unit in units for row in unit.gate_events]
+        await self._insert(connection, s.gate_event, self._q.gate_event, events)
         ends = [end for unit in units for end in unit.control_ends]
         for end in ends:
             if not await self._many(connection, self._q.control_end, [(end.at, end.who, end.verb, end.target)]):

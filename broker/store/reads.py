@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
 from broker.store.engine import READERS_MAX, lease, to_its_end
-from broker.store.rows import Call, SpendSum
+from broker.store.rows import Call, GateRow, SpendSum
 
 READ_SECONDS_MAX = 10.0
 """A reader that stays longer starves the checkpoint; it is cut off."""
@@ -326,6 +326,17 @@ class Reads:
         query = select(s.control).where(s.control.c.ended_at.is_(None)).order_by(s.control.c.seq)
         return [Control(*row) for row in await self.rows(query)]
 
+    async def gate_events(self, system: str, limit: int = 100) -> list[GateRow]:
+        """What changed at the gate of a system last, oldest first."""
+        query = select(s.gate_event).where(s.gate_event.c.system == system).order_by(s.gate_event.c.seq.desc())
+        return [_gate_row(row) for row in reversed(await self.rows(query.limit(limit)))]
+
+    async def gate_state(self, system: str) -> list[GateRow]:
+        """The last change and the last freeze of each limit of a system."""
+        e = s.gate_event.c
+        last = select(func.max(e.seq)).where(e.system == system).group_by(e.kind, e.subject)
+        return [_gate_row(row) for row in await self.rows(select(s.gate_event).where(e.seq.in_(last)).order_by(e.seq))]
+
     async def timers_due(self, now: int, limit: int) -> list[tuple[str, int, str, bytes]]:
         """Timers whose moment has come."""
         query = select(s.timer).where(s.timer.c.due_at <= now).order_by(s.timer.c.due_at).limit(limit)
@@ -345,6 +356,13 @@ async def _end(work: asyncio.Future[Any], connection: AsyncConnection) -> None:
             await driver.interrupt()
         await asyncio.wait({work}, timeout=_INTERRUPT_SECONDS)
     work.exception()  # it was interrupted; nobody asks
+
+
+_gate_fields = [field.name for field in msgspec.structs.fields(GateRow)]
+
+
+def _gate_row(row: Any) -> GateRow:
+    return GateRow(**dict(zip(_gate_fields, row[1:], strict=True)))
 
 
 _call_fields = [field.name for field in msgspec.structs.fields(Call)]

@@ -249,6 +249,27 @@ class ControlEnd(msgspec.Struct, frozen=True):
     reason: str
 
 
+class GateRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate keeps of a limit has changed (`limit`), or a refusal has frozen it (`freeze`), and why.
+
+    `subject` is the limit's name, `""` the whole system. `until_at` in microseconds since the epoch, `until_ns` the
+    same moment by the clock of `boot`.
+    """
+
+    system: str
+    kind: str
+    subject: str
+    at: int
+    was: int | None = None
+    now: int | None = None
+    ceiling: int | None = None
+    until_at: int | None = None
+    until_ns: int | None = None
+    boot: str
+    signal: str
+    why: str
+
+
 class AuditRow(msgspec.Struct, frozen=True):
     """Something happened that somebody may ask about in years; chained by hash in commit order."""
 

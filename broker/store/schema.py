@@ -229,6 +229,25 @@ audit = Table(
     Column("hash", String, nullable=False),
 )
 
+gate_event = Table(
+    "gate_event",
+    metadata,
+    _seq(),
+    Column("system", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("was", BigInteger),
+    Column("now", BigInteger),
+    Column("ceiling", BigInteger),
+    Column("until_at", BigInteger),
+    Column("until_ns", BigInteger),
+    Column("boot", String, nullable=False),
+    Column("signal", String, nullable=False),
+    Column("why", Text, nullable=False),
+)
+Index("gate_event_subject", gate_event.c.system, gate_event.c.kind, gate_event.c.subject, gate_event.c.seq)
+
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
 
 ORDER_INDEXES = (

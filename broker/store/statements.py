@@ -113,6 +113,7 @@ class Statements:
             .values(ended_at=bindparam("ended_at"), ended_by=bindparam("ended_by")),
             dialect,
         )
+        self.gate_event = Compiled(_insert(s.gate_event), dialect)
         self.audit = Compiled(_insert(s.audit), dialect)
 
 

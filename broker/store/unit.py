@@ -12,6 +12,7 @@ from broker.store.rows import (
     ControlEnd,
     ControlRow,
     ExceptionRow,
+    GateRow,
     Handled,
     MilestoneRow,
     QueueRow,
@@ -48,6 +49,7 @@ class Unit:
     exceptions: list[ExceptionRow] = field(default_factory=list)
     controls: list[ControlRow] = field(default_factory=list)
     control_ends: list[ControlEnd] = field(default_factory=list)
+    gate_events: list[GateRow] = field(default_factory=list)
     audits: list[AuditRow] = field(default_factory=list)
 
     def size(self) -> int:

@@ -24,6 +24,7 @@ from ops.sandbox.faults import (
     Hang,
     LateCommit,
     LostAnswer,
+    Others,
     Refuse,
     Reset,
     Throttle,
@@ -33,9 +34,12 @@ from ops.sandbox.faults import (
 from ops.sandbox.garbage import spoil
 from ops.sandbox.journal import Journal
 from ops.sandbox.ledger import Entry, Ledger
-from ops.sandbox.limits import Limit, Profile
+from ops.sandbox.limits import SECOND_NS, Limit, Profile, Rate
+from ops.sandbox.manners import SAYS, room_headers
+from ops.sandbox.pressure import Pressure
 
 KEY_MAX_LENGTH = 255
+_LIMIT_CODES = ("rate.exceeded", "concurrency.exceeded", "execution.exceeded")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +80,7 @@ class Erp:
         self._seq = journal.past.last_seq
         self._admission = Admission(profile.limits)
         self._admission.remember(journal.past.arrivals, journal.past.ends)
+        self._pressure = Pressure()
         self._profile_json = msgspec.json.encode(profile)
         self._running: dict[int, Call] = {}
 
@@ -98,12 +103,55 @@ class Erp:
         """Count and log the arrival of a call, and decide whether the limits have room for it."""
         self._seq += 1
         concurrent = self._admission.in_progress + 1
-        refusal = self._admission.arrive(arrived_ns, op)
+        refusal = self._squeeze(arrived_ns)
+        self._pressure.arrived(arrived_ns)
+        if refusal is None:
+            refusal = self._admission.arrive(arrived_ns, op)
         call = Call(self._seq, op, method, path, arrived_ns, concurrent, refusal, peer)
         self._journal.arrived(call)
         if refusal is None:
             self._running[call.seq] = call
         return call
+
+    def _squeeze(self, now_ns: int) -> Refusal | None:
+        """What was changed behind the published limits has the first word; they have the second."""
+        board = self.faults
+        if board.limits is None and board.others == Others():
+            return None
+        found = self._pressure.judge(
+            board.limits or self.profile.limits,
+            board.others.busy,
+            board.others.per_minute,
+            self._admission.in_progress,
+            now_ns,
+        )
+        if found is None:
+            return None
+        code = "rate.exceeded" if isinstance(found.limit, Rate) else "concurrency.exceeded"
+        return Refusal(code, -(-found.wait_ns // SECOND_NS))
+
+    def dress(self, call: Call, reply: Reply) -> Reply:
+        """The reply in the manner of the vendor that the `style` fault names, with what is left of each limit."""
+        style = self.faults.style
+        if style is None or reply.answer != "sent":
+            return reply
+        if reply.code in _LIMIT_CODES:
+            after = next((int(value) for name, value in reply.headers if name == b"retry-after"), 1)
+            limit = next((limit for limit in self._said() if isinstance(limit, Rate)), None)
+            return SAYS[style.vendor](str(reply.code), after, limit)
+        if not style.headers:
+            return reply
+        rates = [limit for limit in self._said() if isinstance(limit, Rate)]
+        per_minute = self.faults.others.per_minute
+        said = (
+            room_headers(style.vendor, one, self._pressure.room(one, per_minute, self._clock_ns())) for one in rates
+        )
+        return msgspec.structs.replace(reply, headers=(*reply.headers, *(pair for pairs in said for pair in pairs)))
+
+    def _said(self) -> tuple[Limit, ...]:
+        """The limits that the ERP speaks of: the published ones, or changed ones that are told."""
+        changed = self.faults.limits
+        return changed if changed is not None and self.faults.limits_told else self.profile.limits
 
     async def serve(self, call: Call) -> Reply:
         """Refuse or execute a call, with the faults that meet it. A cancelled call may still be committed."""
@@ -227,7 +275,12 @@ class Erp:
             case "find":
                 return await self._find(call)
             case _:
-                return Reply(200, "read", self._profile_json)
+                return Reply(200, "read", self._told())
+
+    def _told(self) -> bytes:
+        if self._said() is self.profile.limits:
+            return self._profile_json
+        return msgspec.json.encode(Profile(self.profile.profile, self._said()))
 
     async def _post(self, call: Call) -> Reply:
         if not call.key or len(call.key) > KEY_MAX_LENGTH:

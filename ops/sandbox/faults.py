@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from ops.sandbox.call import Op
+from ops.sandbox.limits import Limit, parse_limit
+from ops.sandbox.manners import SAYS
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
@@ -115,8 +117,38 @@ class Clock(msgspec.Struct, frozen=True, tag_field="kind", tag="clock", forbid_u
     offset_seconds: float
 
 
+class ChangedLimits(msgspec.Struct, frozen=True, tag_field="kind", tag="limits", forbid_unknown_fields=True):
+    """Enforce `limits` (in the words of `--limit`) from now on. `told`: `GET /limits` and headers say so as well;
+    else they go on naming the published ones."""
+
+    limits: tuple[str, ...]
+    told: bool = False
+
+
+class Others(msgspec.Struct, frozen=True, tag_field="kind", tag="others", forbid_unknown_fields=True):
+    """Other software uses a part of the quota: `busy` calls at any instant, `per_minute` calls, evenly."""
+
+    busy: Natural = 0
+    per_minute: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Style(msgspec.Struct, frozen=True, tag_field="kind", tag="style", forbid_unknown_fields=True):
+    """Refuse for limits in the manner of a vendor, and say what is left as it does (`manners.py`).
+
+    `headers` false: say nothing of what is left.
+    """
+
+    vendor: str
+    headers: bool = True
+
+    def __post_init__(self) -> None:
+        if self.vendor not in SAYS:
+            raise ValueError(f"vendor {self.vendor!r} is unknown: choose one of {', '.join(SAYS)}")
+
+
+Standing = Clock | ChangedLimits | Others | Style
 Drawn = Throttle | Unavailable | LostAnswer | Reset | Hang | LateCommit | ClosedPeriod | Refuse | Garbage
-AnyFault = Slow | Drawn | Clock
+AnyFault = Slow | Drawn | Standing
 
 
 class FaultSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,25 +191,41 @@ class FaultBoard:
 
     def __init__(self, faults: FaultSet | None = None) -> None:
         self._switches: list[_Switch] = []
-        self._clocks: list[Clock] = []
+        self._standing: list[Standing] = []
+        self.limits: tuple[Limit, ...] | None = None
+        self.others = Others()
+        self.style: Style | None = None
         self.set(faults or FaultSet())
 
     def set(self, faults: FaultSet) -> None:
-        """Replace all faults; counts and random generators start anew."""
-        self._clocks = [fault for fault in faults.faults if isinstance(fault, Clock)]
+        """Replace all faults; counts and random generators start anew.
+
+        Raises LimitError for words of a limit that make no sense, and then changes nothing.
+        """
+        standing = [fault for fault in faults.faults if isinstance(fault, Standing)]
+        words = [text for fault in standing if isinstance(fault, ChangedLimits) for text in fault.limits]
+        limits = tuple(parse_limit(text) for text in words)
+        self._standing, self.limits = standing, limits or None
+        self.others = next((fault for fault in standing if isinstance(fault, Others)), Others())
+        self.style = next((fault for fault in standing if isinstance(fault, Style)), None)
         self._switches = [
-            _Switch(index, fault) for index, fault in enumerate(faults.faults) if not isinstance(fault, Clock)
+            _Switch(index, fault) for index, fault in enumerate(faults.faults) if not isinstance(fault, Standing)
         ]
 
     def show(self) -> list[FaultState]:
         """Every fault with its hits."""
         drawn = [FaultState(switch.fault, switch.hits) for switch in self._switches]
-        return drawn + [FaultState(clock, 0) for clock in self._clocks]
+        return drawn + [FaultState(fault, 0) for fault in self._standing]
+
+    @property
+    def limits_told(self) -> bool:
+        """Whether changed limits are told to those who ask."""
+        return any(isinstance(fault, ChangedLimits) and fault.told for fault in self._standing)
 
     @property
     def clock_offset_seconds(self) -> float:
         """By how many seconds the wall clock is wrong."""
-        return sum(clock.offset_seconds for clock in self._clocks)
+        return sum(fault.offset_seconds for fault in self._standing if isinstance(fault, Clock))
 
     def draw(self, op: Op, account: str | None, reference: str | None) -> tuple[float, Drawn | None]:
         """Seconds of extra delay for a call, and the fault that it meets, if any."""

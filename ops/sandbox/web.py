@@ -63,7 +63,7 @@ class Application:
         if call.op == "find":
             call.reference = _reference(scope["query_string"])
         call.body = await _read_body(receive)
-        reply = await self._erp.serve(call)
+        reply = self._erp.dress(call, await self._erp.serve(call))
         duration_us = self._erp.finish(call, reply) // 1_000
         if reply.answer == "lost":
             await _leave(call.peer.close, receive)
@@ -105,7 +105,7 @@ class Application:
                 self._erp.faults.set(msgspec.json.decode(body, type=FaultSet))
             elif method == "DELETE":
                 self._erp.faults.set(FaultSet())
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, LimitError, RecursionError) as error:
             return problem(422, "faults.invalid", f"the faults stay as they were: {error}")
         return Reply(200, "read", msgspec.json.encode({"faults": self._erp.faults.show()}), content_type=JSON)
 

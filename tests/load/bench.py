@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.load import accept, budgets, daemon_gate, fullway, rabbitmq
+from tests.load import accept, adaptive, budgets, daemon_gate, fullway, rabbitmq
 from tests.load.run import ROOT, machine
 
 BENCHES: dict[str, Callable[[Path], str]] = {
     "accept": accept.run,
     "fullway": fullway.run,
     "gate": budgets.run,
+    "adaptive": adaptive.run,
     "daemon-gate": daemon_gate.run,
 }
 MORE: dict[str, Callable[[Path], str]] = {"rabbitmq": rabbitmq.run}

@@ -135,15 +135,29 @@ def _problem() -> dict[str, Any]:
 
 def _overview() -> dict[str, Any]:
     rows = {"type": "array", "items": {"type": "object"}}
-    lists = {name: rows for name in ("actors", "queues", "calls", "keys", "budget", "orders", "exceptions")}
+    names = (
+        "actors",
+        "queues",
+        "calls",
+        "keys",
+        "budget",
+        "limits",
+        "changes",
+        "rests",
+        "plans",
+        "orders",
+        "exceptions",
+    )
+    lists = {name: rows for name in names}
     return {
         "type": "object",
-        "required": ["at", "ready", *lists, "gate", "messages"],
+        "required": ["at", "ready", *lists, "gate", "calendar", "messages"],
         "properties": {
             "at": {"type": "string", "format": "date-time"},
             "ready": {"type": "boolean"},
             **lists,
             "gate": {"type": "object"},
+            "calendar": {"type": "object"},
             "messages": {"type": "object"},
         },
     }

@@ -17,7 +17,9 @@ from broker.store.rows import Call
 from contracts.codec import encode
 from contracts.messages import AdjustmentRequest
 from contracts.money import Money
+from policies.limits import ConcurrencyLimit, RateLimit
 from policies.recoverability import FailureClass
+from policies.signals import Dimension
 
 pytestmark = pytest.mark.anyio
 TIMEOUT_SECONDS = 0.6
@@ -256,3 +258,33 @@ async def test_a_stored_call_that_is_damaged_or_differs_from_the_ledger_spends_n
         refused = adapter.validate(damaged)
         assert refused is not None
         assert refused.failure is FailureClass.BUG
+
+
+async def test_an_answer_carries_what_it_says_about_limits() -> None:
+    reading = (await posted(answer("201 Created", DOCUMENT, "RateLimit: limit=10, remaining=4, reset=6"))).reading
+    assert [(room.remaining, room.limit, room.resets_seconds) for room in reading.rooms] == [(4, 10, 6.0)]
+    refused = (await posted(answer("429 Too Many Requests", b'{"code":"concurrency.exceeded"}'))).reading
+    assert refused.refusal is not None
+    assert refused.refusal.dimension is Dimension.CONCURRENT
+
+
+async def test_the_limits_that_a_system_tells_are_read_and_unknown_kinds_are_left_out() -> None:
+    kinds = b'{"kind":"rate","limit":9,"seconds":60},{"kind":"concurrent","limit":3},{"kind":"x","limit":1}'
+    body = b'{"profile":"p","limits":[' + kinds + b"]}"
+    async with talking_to(Peer([answer("200 OK", body)])) as adapter:
+        came, told = await adapter.limits()
+    assert came.outcome == Absent()
+    assert told == (RateLimit(9, 60_000_000_000, "9/60s"), ConcurrencyLimit(3))
+
+
+@pytest.mark.parametrize("words", [b"", b"[]", b'{"limits":7}', b'{"limits":[{"kind":"rate","limit":-1}]}', b"<html>"])
+async def test_limits_that_make_no_sense_are_no_limits(words: bytes) -> None:
+    async with talking_to(Peer([answer("200 OK", words)])) as adapter:
+        assert (await adapter.limits())[1] == ()
+
+
+async def test_a_refused_question_for_limits_is_a_refusal_like_any_other() -> None:
+    async with talking_to(Peer([answer("429 Too Many Requests", b"{}", "Retry-After: 4")])) as adapter:
+        came, told = await adapter.limits()
+    assert isinstance(came.outcome, Failed)
+    assert (came.outcome.failure, came.outcome.retry_after_seconds, told) == (FailureClass.THROTTLED, 4, ())

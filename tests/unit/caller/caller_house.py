@@ -139,6 +139,8 @@ class CallerHouse:
         self.limits = erp.told
         self.parts = parts
         self.keeps_order = True
+        self.operation = OPERATION
+        self.ask_limits_seconds = 0.0
         self.told: list[dict[str, Any]] = []
         """What was requested, with the outcomes once `ask_outcomes` has asked."""
         self.poster: Poster
@@ -152,7 +154,9 @@ class CallerHouse:
         """Start a poster, as a new process would: with nothing in memory."""
         gate = self.parts.gate(self.limits, self.entropy.random)
         results = Results(self.broker, REGISTRY, DOMAIN)
-        self.poster = self.parts.poster(self.store, self.erp, gate, results, self.controls, DOMAIN)
+        self.poster = self.parts.poster(
+            self.store, self.erp, gate, results, self.controls, DOMAIN, self.ask_limits_seconds
+        )
         self._context = Context("erp-poster", self.clock, self.entropy)
         self._life = asyncio.create_task(self.poster.run(self._context))
         await self.meanwhile(self._context.is_ready.wait())
@@ -222,7 +226,7 @@ class CallerHouse:
             intent_id=body.intent_id,
             fingerprint="f",
             system="erp",
-            operation=OPERATION,
+            operation=self.operation,
             tenant="t",
             lane=lane,
             key=body.source_document,

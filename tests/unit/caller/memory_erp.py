@@ -94,6 +94,9 @@ class MemoryErp:
     deduplicates: bool = True
     finds: bool = True
     says_duration: bool = True
+    tells_limits: bool = True
+    says: tuple[Limit, ...] = ()
+    asked: int = 0
     log: list[Experienced] = field(default_factory=list)
     ledger: list[Document] = field(default_factory=list)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
@@ -111,9 +114,10 @@ class MemoryErp:
         """Everything is fine."""
         return None
 
-    async def limits(self) -> tuple[Limit, ...] | None:
-        """Not told by this way."""
-        return None
+    async def limits(self) -> tuple[Answer, tuple[Limit, ...]]:
+        """What it says its limits are."""
+        self.asked += 1
+        return Answer(Absent()), self.says
 
     async def post(self, call: Call) -> Answer:
         """Have it done, as planned."""

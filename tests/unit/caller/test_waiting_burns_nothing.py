@@ -75,6 +75,7 @@ async def test_ten_minutes_of_503_at_full_load_cost_almost_no_extra_calls(tmp_pa
         await house.advance(600)
         posts = house.erp.calls("post")
         assert len(posts) <= 1.1 * len({post.intent for post in posts}) + 1
+        assert len(posts) >= 10, "it is asked again within a minute, not given up"
         after_opening = [post for post in posts if post.arrived_ns > SECOND_NS]
         assert len(after_opening) >= 3
         for one, other in pairwise(after_opening):
@@ -84,6 +85,26 @@ async def test_ten_minutes_of_503_at_full_load_cost_almost_no_extra_calls(tmp_pa
         await house.until_settled(900)
         assert len(house.erp.documents) == 300
         assert [limit.name for limit in house.certificate().limits if limit.over] == []
+
+
+async def test_calls_are_at_most_a_tenth_more_than_first_calls_over_ten_minutes_of_failure_after_good_times(
+    tmp_path: Path,
+) -> None:
+    weather = Weather(FINE)
+    met: list[str] = []
+
+    def counted(kind: str, call: Call) -> Plan:
+        if weather.now is UNAVAILABLE:
+            met.append(call.intent_id)
+        return weather.now
+
+    async with caller_house(tmp_path, ("200/1s", "40 concurrent"), plan=counted) as house:
+        await house.request(600)
+        await house.until_settled(60)  # successes save retries; what is saved must not pay for a storm
+        weather.now = UNAVAILABLE
+        await house.request(2_000)
+        await house.advance(600)
+        assert len(met) <= 1.1 * len(set(met))
 
 
 @pytest.mark.parametrize(
