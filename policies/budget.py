@@ -361,8 +361,9 @@ class Budget:
             return 0
         stated = [gauge.limit.call_ns for gauge in counting if isinstance(gauge.limit, ExecutionLimit)]
         known = [call_ns for call_ns in [ask.execution_ns, *stated] if call_ns is not None]
-        reserve_ns = min(known) if known else self._reserves.estimate(ask.operation)
-        return min(reserve_ns, *(gauge.capacity for gauge in counting))
+        capacity_ns = min(gauge.capacity for gauge in counting)
+        reserve_ns = min(known) if known else self._reserves.estimate(ask.operation, capacity_ns)
+        return min(reserve_ns, capacity_ns)
 
     def _narrowest(self, operation: str | None, object_: str | None) -> int:
         """The smallest limit that such calls stand under, in calls."""

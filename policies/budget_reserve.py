@@ -1,7 +1,9 @@
 """How much execution time to set aside for a call whose cost is known only at its end.
 
-The estimate is half as much again as the longest of the last 512 to 1,024 calls of the same operation. Until 16 were
-seen it is 30 seconds. A call that runs longer than its reserve counts with its time so far (`budget_tally`).
+The estimate is half as much again as the longest of the last 512 to 1,024 calls of the same operation. Until 8 were
+seen it is 30 seconds, or half of the limit if that is less: a first reserve of the whole limit would let one call
+through and then none for a window. A call that runs longer than its reserve counts with its time so far
+(`budget_tally`).
 """
 
 from collections.abc import Iterable
@@ -9,7 +11,8 @@ from collections.abc import Iterable
 from policies.limits import ReserveState
 
 FIRST_NS = 30_000_000_000
-LEARNED_AFTER = 16
+FIRST_PART = 2
+LEARNED_AFTER = 8
 EPOCH = 512
 
 
@@ -36,11 +39,11 @@ class Reserves:
         if known.seen % EPOCH == 0:
             known.before_ns, known.longest_ns = known.longest_ns, 0
 
-    def estimate(self, operation: str | None) -> int:
-        """Nanoseconds to set aside for the next call."""
+    def estimate(self, operation: str | None, capacity_ns: int) -> int:
+        """Nanoseconds to set aside for the next call, out of a limit of so many."""
         known = self._known.get(operation)
         if known is None or known.seen < LEARNED_AFTER:
-            return FIRST_NS
+            return min(FIRST_NS, max(capacity_ns // FIRST_PART, 1))
         return max(known.longest_ns, known.before_ns) * 3 // 2 + 1
 
     def snapshot(self) -> tuple[ReserveState, ...]:

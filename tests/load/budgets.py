@@ -156,7 +156,7 @@ def use() -> str:
     """Use and violations of everybody, for every case."""
     rows = [_one(case, name) for case in CASES for name in LIMITERS]
     columns = ["limits (execution time of a call)", "limiter", "calls", "used %", "worst window", "over"]
-    note = "The others know rates and slots; nothing of theirs limits execution time.\n"
+    note = "\nThe others know rates and slots; nothing of theirs limits execution time.\n"
     return show("Use of the first limit under backlog, and windows over of all, in virtual time", columns, rows) + note
 
 

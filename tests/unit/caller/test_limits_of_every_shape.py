@@ -49,7 +49,9 @@ async def test_look_ups_have_a_limit_of_their_own_beside_posts(tmp_path: Path) -
         assert len(house.erp.calls("find")) >= 4
 
 
-@pytest.mark.parametrize("words", ["4 execution-seconds/10s up to 2s each", "post: 4 execution-seconds/10s"])
+@pytest.mark.parametrize(
+    "words", ["4 execution-seconds/10s up to 2s each", "post: 4 execution-seconds/10s up to 1s each"]
+)
 async def test_execution_time_is_spent_to_the_limit_and_no_further(words: str, tmp_path: Path) -> None:
     async with caller_house(tmp_path, (words, "4 concurrent"), latency=(0.2, 0.6)) as house:
         await house.request(60)

@@ -117,7 +117,7 @@ def test_what_was_executed_counts_whole_until_its_end_has_left_the_window():
 
 def test_the_reserve_is_learned_and_given_back_at_the_end():
     budget = Budget([ExecutionLimit(60, 60 * SECOND, "time")], guard_ns=0)
-    first = [admitted(budget, 0), admitted(budget, 0)]
+    first = [admitted(budget, 0) for _ in range(2)]
     assert waits(budget, 0).until_ns is None
     for lease in first:
         budget.ended(lease, SECOND, ended_ns=SECOND)
@@ -126,6 +126,19 @@ def test_the_reserve_is_learned_and_given_back_at_the_end():
     before = budget.usage(2 * SECOND)[0].used
     admitted(budget, 2 * SECOND)
     assert (before, budget.usage(2 * SECOND)[0].used) == (22, 24)
+
+
+def test_a_narrow_limit_of_execution_time_is_used_from_the_first_window_on():
+    budget, now, calls = Budget([ExecutionLimit(4, 5 * SECOND, "time")]), 0, 0
+    while now < 5 * SECOND:
+        answer = budget.admit(now)
+        if isinstance(answer, Lease):
+            calls += 1
+            now += SECOND // 5
+            budget.ended(answer, now, ended_ns=now)
+        else:
+            now = answer.until_ns
+    assert calls >= 18
 
 
 def test_a_system_that_reports_its_time_is_believed_and_rounded_up():
