@@ -21,6 +21,7 @@ from actors.doors.http.server import HttpDoor
 from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
+from actors.operator_settings import LiveSettings
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -58,7 +59,7 @@ class Builder:
         broker, self._relay = self._engine(clock, entropy)
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
         self._acceptor = Acceptor(broker, REGISTRY, routes, settings.broker.partitions)
-        controls = Controls(store, clock)
+        controls = Controls(store, clock, settings.broker.partitions)
         marks = Watermarks(settings.flow.waiting_high, settings.flow.waiting_low)
         queues = {d.domain: domain_queues(d.domain, settings.broker.partitions) for d in self._deciders.values()}
         self.house = House(
@@ -72,6 +73,10 @@ class Builder:
             system=SYSTEM,
             caller_domain=CALLER_DOMAIN,
             consumed=queues,
+            live=LiveSettings(
+                controls, clock, SYSTEM, parse_limits(settings.erp.limits), self._floors(), lambda: self.house.poster
+            ),
+            partitions=settings.broker.partitions,
         )
         self._topology = build_topology(list(queues), settings.broker.partitions)
 
@@ -108,8 +113,11 @@ class Builder:
         """Keep other ERP limits from now on, in the running poster and in every one that is made after it."""
         settings = self._settings
         self._settings = msgspec.structs.replace(settings, erp=msgspec.structs.replace(settings.erp, limits=words))
-        if self.house.poster is not None:
-            self.house.poster.gate.budget.resize(parse_limits(words), self.house.clock.boot_ns())
+        self.house.live.configure(parse_limits(words))
+
+    def _floors(self) -> dict[str, int]:
+        flow = self._settings.flow
+        return {"standard": flow.standard_floor_percent, "bulk": flow.bulk_floor_percent}
 
     def _decider(self, name: str) -> Actor:
         house, decider = self.house, self._deciders[name]
@@ -123,11 +131,11 @@ class Builder:
         erp = settings.erp
         token = Path(erp.token_file).read_text().strip() if erp.token_file else None
         adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token)
-        floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
-        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors)
+        gate = Gate(house.live.limits(), house.entropy.random, house.live.floors())
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
         poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
         house.poster = house.desk.poster = poster
+        house.live.apply()
         return poster
 
 

@@ -102,7 +102,7 @@ class Explainer:
 
     async def _waiting(self, key: str, call: Call) -> Explanation:
         house = self._house
-        if order := house.controls.on_call(call.system, house.caller_domain, call.lane):
+        if order := house.controls.blocks(call):
             return self._ordered(key, order, "It waits for the ERP")
         if call.not_before > microseconds(house.clock.now()):
             until = moment(call.not_before)

@@ -42,7 +42,8 @@ def _offline(settings: Settings, verb: str, order: dict[str, Any]) -> dict[str, 
     from actors.credit_policy import DOMAIN as CREDIT_POLICY
     from actors.erp_requests import DOMAIN as ERP_POSTER
     from actors.erp_requests import SYSTEM
-    from actors.operations import Command, Places, check
+    from actors.operator_places import Places, check
+    from actors.operator_records import Command
     from actors.runtime.clock import SystemClock
     from broker.store.migrate import StoreRefused
     from broker.topology import domain_queues

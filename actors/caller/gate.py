@@ -45,6 +45,8 @@ class Gate:
         self._retries = RetryBudget()
         self._lanes = LanePicker(floors)
         self._random = random
+        self.weights: dict[str, int] = {}
+        self.minima: dict[str, int] = {}
 
     def restore(self, spends: Iterable[Spend], now_ns: int) -> None:
         """Count what earlier processes spent."""
@@ -86,6 +88,15 @@ class Gate:
         lease = self.budget.admit(now_ns)
         assert isinstance(lease, Lease), "no obstacle, so there is room"
         return lease
+
+    def set_shares(self, weights: Mapping[str, int], minima: Mapping[str, int], floors: Mapping[str, int]) -> None:
+        """Shares of tenants (weight; percent at least) and floors of lanes, from the next call on.
+
+        Raises:
+            ValueError: floors that leave no room.
+        """
+        self.weights, self.minima = dict(weights), dict(minima)
+        self._lanes = LanePicker(floors, self._lanes.snapshot())
 
     # endings -------------------------------------------------------------------------------------------------
 

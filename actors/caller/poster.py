@@ -37,6 +37,8 @@ STARTS_MAX = 64
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
 _RETRY_SECONDS = 0.5
+_FORBIDDEN_NS = 1_000_000_000
+"""How long until a look-up is considered again that an order forbids."""
 _THROTTLED_SECONDS = 5.0
 """How long to stay away when a system refuses for its limits and does not say how long."""
 
@@ -117,9 +119,12 @@ class Poster:
         """Something committed may have made a call ready."""
         lanes = {row.lane for row in unit.calls if row.system == self._adapter.system}
         lanes |= {c.call.lane for c in unit.call_changes if c.call.system == self._adapter.system and not c.call.open}
+        moved = [move for move in unit.call_moves if move.call.system == self._adapter.system]
+        lanes |= {lane for move in moved for lane in (move.call.lane, move.lane)}
         for lane in lanes:
             self._worklist.changed(lane)
-        for later in [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]:
+        later_ones = [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]
+        for later in [*later_ones, *(move.not_before for move in moved)]:
             if later:
                 self._due_at = min(later, self._due_at or later)
         if lanes or unit.controls or unit.control_ends:
@@ -143,6 +148,22 @@ class Poster:
             leaving = list(self._flights.values())
         for flight in leaving:
             await flight.left.wait()
+
+    async def rewrite(self, unit: Unit) -> Committed:
+        """Commit a unit that changes waiting calls, while nothing is being started.
+
+        So none of them is started as it was: after this the new lane, time or end holds.
+
+        Raises:
+            Conflict: one of them is no longer waiting as it was; nothing was changed.
+            StoreUnavailable: nothing was changed.
+        """
+        async with self._turning:
+            committed = await self._store.commit(unit)
+            for call in (*(c.call for c in unit.call_changes), *(m.call for m in unit.call_moves)):
+                self._worklist.drop(call)
+        self._wake.set()
+        return committed
 
     def in_flight(self) -> int:
         """Calls on their way."""
@@ -222,8 +243,7 @@ class Poster:
             return Closed(None, "hold", self._holding)
         if order := self._controls.first_on([self._adapter.system, self._domain]):
             return Closed(None, order.verb, f"{order.verb} by {order.who}: {order.reason}")
-        if self._unknown and self._unknown[0][0] <= now_ns:
-            call = self._unknown[0][2]
+        if (call := self._look_up_due(now_ns)) is not None:
             admission = self.gate.admit_look_up(call, now_ns)
             if isinstance(admission, Closed):
                 return admission
@@ -238,8 +258,17 @@ class Poster:
         self._worklist.take(admission.call)
         return Flight(admission, "post", admission.call, self._number())
 
+    def _look_up_due(self, now_ns: int) -> Call | None:
+        """The look-up at the top that is due and may go; one that an order forbids comes again in a second."""
+        while self._unknown and self._unknown[0][0] <= now_ns:
+            call = self._unknown[0][2]
+            if self._controls.blocks(call) is None:
+                return call
+            heapq.heapreplace(self._unknown, (now_ns + _FORBIDDEN_NS, call.seq, call))
+        return None
+
     def _allowed(self, call: Call) -> bool:
-        return self._controls.first_on([f"lane:{call.lane}"]) is None
+        return self._controls.blocks(call) is None
 
     def _number(self) -> int:
         self._next_spend += 1

@@ -69,6 +69,11 @@ class Worklist:
         del self._lanes[call.lane][call.seq]
         self._taken.add(call.seq)
 
+    def drop(self, call: Call) -> None:
+        """It was changed in the store by somebody else: out of the window, to be read anew if it still waits."""
+        self._lanes[call.lane].pop(call.seq, None)
+        self._stale[call.lane] = True
+
     def give_back(self, call: Call) -> None:
         """It was not made after all."""
         self._taken.discard(call.seq)

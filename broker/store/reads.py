@@ -69,7 +69,7 @@ class Milestone(msgspec.Struct, frozen=True):
 
 
 class Control(msgspec.Struct, frozen=True):
-    """A standing order as stored; in force while `ended_at` is None and `until` is not past."""
+    """A standing order as stored; in force from `begins` while `ended_at` is None and `until` is not past."""
 
     seq: int
     verb: str
@@ -78,6 +78,8 @@ class Control(msgspec.Struct, frozen=True):
     reason: str
     since: int
     until: int | None
+    begins: int | None
+    value: str | None
     ended_at: int | None
     ended_by: str | None
 
@@ -248,6 +250,14 @@ class Reads:
         c = s.call.c
         query = select(c.system, c.lane, c.status, func.count()).group_by(c.system, c.lane, c.status)
         return {(system, lane, status): count for system, lane, status, count in await self.rows(query)}
+
+    async def waiting_counts(self) -> dict[tuple[str, str, str], int]:
+        """Waiting calls by system, tenant and lane."""
+        c = s.call.c
+        query = select(c.system, c.tenant, c.lane, func.count()).where(
+            literal_column("open = 1"), c.status == "waiting"
+        )
+        return {tuple(names): count for *names, count in await self.rows(query.group_by(c.system, c.tenant, c.lane))}
 
     async def calls_ahead(self, call: Call) -> int:
         """Open calls of the same system and lane that stand before this one."""

@@ -8,12 +8,17 @@ from broker.store.rows import (
     Accept,
     AuditRow,
     CallChange,
+    CallMove,
     CallRow,
     ControlEnd,
     ControlRow,
+    ExceptionEnd,
     ExceptionRow,
     Handled,
     MilestoneRow,
+    OperationDone,
+    OperationRow,
+    OperationUndone,
     QueueRow,
     SpendEnd,
     SpendRow,
@@ -44,6 +49,11 @@ class Unit:
     exceptions: list[ExceptionRow] = field(default_factory=list)
     controls: list[ControlRow] = field(default_factory=list)
     control_ends: list[ControlEnd] = field(default_factory=list)
+    call_moves: list[CallMove] = field(default_factory=list)
+    exception_ends: list[ExceptionEnd] = field(default_factory=list)
+    operations: list[OperationRow] = field(default_factory=list)
+    operations_done: list[OperationDone] = field(default_factory=list)
+    operations_undone: list[OperationUndone] = field(default_factory=list)
     audits: list[AuditRow] = field(default_factory=list)
 
     def size(self) -> int:
@@ -58,6 +68,7 @@ class Unit:
             + len(self.calls)
             + len(self.call_changes)
             + len(self.spends)
+            + len(self.call_moves)
             + 1
         )
 

@@ -188,11 +188,12 @@ async def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monk
     file = await filled(tmp_path / "data")
     scripts = tmp_path / "migrations"
     shutil.copytree(migrate_module._SCRIPTS, scripts)
-    step = scripts / "versions" / "0002_next.py"
-    header = 'from alembic import op\nimport sqlalchemy as sa\nrevision, down_revision = "0002", "0001"\n'
+    step = scripts / "versions" / "9999_next.py"
+    last = migrate_module.HEAD
+    header = f'from alembic import op\nimport sqlalchemy as sa\nrevision, down_revision = "9999", "{last}"\n'
     body = 'def upgrade():\n    op.create_table("added", sa.Column("id", sa.Integer))\n'
     monkeypatch.setattr(migrate_module, "_SCRIPTS", scripts)
-    monkeypatch.setattr(migrate_module, "HEAD", "0002")
+    monkeypatch.setattr(migrate_module, "HEAD", "9999")
     step.write_text(header + body + '    raise RuntimeError("power cut")\n')
     with pytest.raises(RuntimeError, match="power cut"):
         migrate(file)
