@@ -21,6 +21,7 @@ from actors.doors.http.server import HttpDoor
 from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
+from actors.operator_clock import OrderClock
 from actors.operator_settings import LiveSettings
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
@@ -100,6 +101,7 @@ class Builder:
             "erp-requests": lambda: self._decider("erp-requests"),
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
+            "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace),
             "housekeeping": lambda: Housekeeping(self._store),
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION), listen.dup),

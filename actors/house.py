@@ -9,6 +9,7 @@ from actors.caller.poster import Poster
 from actors.controls import Controls
 from actors.decider import DeciderActor
 from actors.doors.desk import Desk
+from actors.operator_clock import Pace
 from actors.operator_settings import LiveSettings
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -38,6 +39,7 @@ class House:
     root: Supervisor | None = None
     poster: Poster | None = None
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
     restarts: int = 0
     broker_problem: str | None = None
     recent: list[dict[str, Any]] = field(default_factory=list)

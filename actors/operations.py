@@ -30,6 +30,7 @@ class Operations:
         self._plans = Plans(house)
         places = Places(house.system, house.caller_domain, house.consumed, house.partitions, (OPERATION,))
         effects = Effects(house)
+        self.places, self._effects = places, effects
         self._orders = OrderPlanner(house, places, effects)
         self._work = WorkPlanner(house, places, effects)
 
@@ -155,6 +156,11 @@ class Operations:
         return left
 
     # looking -------------------------------------------------------------------------------------------------
+
+    def eta_of_all(self) -> str | None:
+        """When the last of all waiting calls may start; None when nothing waits, or nobody can say."""
+        waiting = self._effects.all_waiting()
+        return None if not waiting or self._effects.stopped() else rfc3339(self._effects.eta(waiting - 1))
 
     async def history(self, limit: int) -> list[dict[str, Any]]:
         """The last operations, newest first, with what undoes them."""
