@@ -41,7 +41,7 @@ from broker.topology import build as build_topology
 from broker.topology import domain_queues
 from contracts.catalogue import REGISTRY
 from policies.limit_words import parse_limits
-from policies.watermarks import Watermarks
+from policies.watermarks import marks_of_lanes
 
 VERSION = "0.1.0"
 
@@ -61,7 +61,9 @@ class Builder:
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
         self._acceptor = Acceptor(broker, REGISTRY, routes, settings.broker.partitions)
         controls = Controls(store, clock, settings.broker.partitions)
-        marks = Watermarks(settings.flow.waiting_high, settings.flow.waiting_low)
+        flow = settings.flow
+        shares = {"standard": flow.standard_share_percent, "bulk": flow.bulk_share_percent}
+        marks = marks_of_lanes(flow.waiting_high, flow.waiting_low, shares)
         queues = {d.domain: domain_queues(d.domain, settings.broker.partitions) for d in self._deciders.values()}
         self.house = House(
             store=store,

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from actors.house import House
+from actors.operator_records import CANCELLED
 from actors.runtime.clock import microseconds, moment
 from broker.store.reads import Control, MessageRecord
 from broker.store.rows import Call
@@ -79,6 +80,9 @@ class Explainer:
             case "done":
                 return Explanation(key, "done", f"It is posted at the ERP as {call.document}; nothing is left to do.")
             case "refused":
+                if (call.reason or "").startswith(CANCELLED):
+                    why = (call.reason or "").partition(": ")[2]
+                    return Explanation(key, "cancelled", f"It was {why}. Nothing was sent to the ERP.")
                 owner = await self._owner(call)
                 return Explanation(key, "refused", f"The ERP refused it: {call.reason}.", owner=owner)
             case "exception":

@@ -8,6 +8,8 @@ import msgspec
 
 from actors.controls import Order
 
+CANCELLED = "operator.cancelled"
+"""The code under which a call is refused that an operator has cancelled."""
 KEYS_MAX = 1_000
 """Keys that one command may name."""
 

@@ -19,7 +19,7 @@ from actors.operator_effects import Effects, money_of, rfc3339
 from actors.operator_exports import Export
 from actors.operator_places import Places, check_words
 from actors.operator_plans import Plan, digest_of
-from actors.operator_records import KEYS_MAX, Effect, Moved, Undo, WorkCommand
+from actors.operator_records import CANCELLED, KEYS_MAX, Effect, Moved, Undo, WorkCommand
 from actors.runtime.clock import microseconds
 from broker.store.operators import Filter, OperatorReads
 from broker.store.reads import ExceptionRecord
@@ -35,7 +35,6 @@ OBJECTS_MAX = 5_000
 NAMED_MAX = 200
 """Objects that an effect names."""
 _DRY = "nothing was changed (dry run)"
-CANCELLED = "operator.cancelled"
 
 
 class WorkPlanner:

@@ -65,6 +65,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "duplicate.business_key": (409, "The business key was already processed"),
     # doors
     "door.busy": (503, "Too much work is waiting"),
+    "door.lane_busy": (429, "Too much work is waiting for this lane"),
     "door.draining": (503, "The daemon is draining"),
     "door.crowded": (503, "Too many connections are open"),
     "store.unavailable": (503, "The store cannot write"),

@@ -18,10 +18,15 @@ class Counters:
         self.accepted = 0
         self.duplicates = 0
         self.handled = 0
+        self.queued = 0
+        """Accepted messages that were not handled yet."""
         self.outcomes: Counter[str] = Counter()
 
-    def load(self, calls: dict[tuple[str, str, str], int], tenants: dict[tuple[str, str, str], int]) -> None:
+    def load(
+        self, calls: dict[tuple[str, str, str], int], tenants: dict[tuple[str, str, str], int], queued: int
+    ) -> None:
         """Start from what the store holds: calls by system, lane and status; waiting ones by system, tenant, lane."""
+        self.queued = queued
         self.calls = Counter(calls)
         self.tenants = Counter(tenants)
 
@@ -32,6 +37,7 @@ class Counters:
             self.duplicates += duplicates
             self.accepted += len(result.accepted) - duplicates
             self.handled += len(unit.handled)
+            self.queued += len(result.accepted) - duplicates - len(unit.handled)
             for mark in unit.handled:
                 self.outcomes[mark.outcome] += 1
             skipped = Counter((*result.calls_known, *result.calls_conflicting))

@@ -87,7 +87,8 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
         "description": "One of: " + ", ".join(codes) + ".",
         "content": {MEDIA_TYPE: {"schema": _schema("Problem")}},
     }
-    header = {401: ("WWW-Authenticate", "WwwAuthenticate"), 405: ("Allow", "Allow"), 503: ("Retry-After", "RetryAfter")}
+    header = {401: ("WWW-Authenticate", "WwwAuthenticate"), 405: ("Allow", "Allow")}
+    header |= dict.fromkeys((429, 503), ("Retry-After", "RetryAfter"))
     if status in header:
         name, component = header[status]
         response["headers"] = {name: {"$ref": f"{_REF}headers/{component}"}}
@@ -137,7 +138,7 @@ def _messages(contracts: list[Contract]) -> dict[str, Any]:
                 "description": "Durable. A receipt, or for a batch one for each event in order.",
                 "content": {JSON: {"schema": {"anyOf": [_schema("Receipt"), _schema("BatchReceipt")]}}},
             },
-            **_refusals(400, 408, 409, 413, 414, 415, 422, 431, 503),
+            **_refusals(400, 408, 409, 413, 414, 415, 422, 429, 431, 503),
         },
     }
     return {MESSAGES: {"post": post}}
