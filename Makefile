@@ -8,7 +8,7 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench-rabbitmq: $(RUN_READY) $(BENCH_READY) ## the RabbitMQ engine beside raw ai
 
 fault-rabbitmq: $(DEV_READY) ## the catalogue of broker faults against the installed RabbitMQ, one line each
 	@$(PY) -m tests.fault.rabbitmq_campaign $(ARGS)
+
+pictures: $(RUN_READY) ## draw `tidegate top` and the report page of a real run into ops/docs
+	@$(PY) -m ops.pictures ops/docs
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
 	@sh ops/lock.sh $(PY)

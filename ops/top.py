@@ -67,9 +67,11 @@ class Picture:
 def _head(top: dict[str, Any], trouble: str | None) -> Text:
     ready = Text("ready", "green") if top["ready"] else Text("not ready", "bold red")
     waiting = sum(lane["waiting"] for lane in top["lanes"])
+    stopped = any(order["verb"] in ("pause", "hold") for order in top["orders"])
+    whole = "all but what is stopped" if stopped else "all"
     pace = sum(lane["per_second"] for lane in top["lanes"])
     line = Text.assemble(
-        ("tidegate ", "bold"), ready, f"  {top['at']}  {waiting:,} waiting  {pace:.1f}/s  all done by ",
+        ("tidegate ", "bold"), ready, f"  {top['at']}  {waiting:,} waiting  {pace:.1f}/s  {whole} done by ",
         (_when(top["eta"], top["at"]) if waiting else "now", "bold"),
     )  # fmt: skip
     if top["exceptions"]:
