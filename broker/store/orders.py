@@ -88,10 +88,8 @@ async def _give_orders(
         audits.append((order.since, order.who, order.verb, order.target, facts))
 
 
-async def move_calls(
-    connection: AsyncConnection, compiled: q.Statements, units: Sequence[Unit], audits: Audits
-) -> None:
-    """Give waiting calls another lane or time, and let those that stood behind them go on.
+async def move_calls(connection: AsyncConnection, compiled: q.Statements, units: Sequence[Unit], audits: Audits) -> int:
+    """Give waiting calls another lane or time, and let those that stood behind them go on; how many those are.
 
     Raises:
         Conflict: one of them is no longer waiting as it was.
@@ -100,13 +98,14 @@ async def move_calls(
     rows = compiled.call_move.arrange([_values(move) for _, move in moves])
     if await run_many(connection, compiled.call_move, rows) != len(rows):
         raise Conflict("a call of this unit is no longer waiting as it was")
-    left = [{"ref": move.call.order_ref, "busy_ref": move.call.order_ref} for _, move in moves]
-    await run_many(connection, compiled.promote_left, compiled.promote_left.arrange(left))
+    left = [{"ref": move.call.order_ref} for _, move in moves]
+    promoted = await run_many(connection, compiled.promote, compiled.promote.arrange(left))
     for at, move in moves:
         before = {"lane": move.call.lane, "not_before": move.call.not_before}
         after = {"lane": move.lane, "not_before": move.not_before}
         facts = audit_facts(before=before, after=after, reason=move.reason)
         audits.append((at, move.actor, "call.moved", move.call.intent_id, facts))
+    return promoted
 
 
 def _values(move: CallMove) -> dict[str, Any]:

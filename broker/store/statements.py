@@ -51,12 +51,25 @@ def _call_change() -> Any:
 
 
 def _promote() -> Any:
-    """After a call is closed, the next open one of its key becomes ready (unless it is in flight already)."""
-    other = s.call.alias()
+    """After a call is closed or has left its line, the next open one of its key becomes ready.
+
+    Not while another one of the line is ready or under way: a call that was moved into a line waits for it, although
+    its number may be lower.
+    """
+    other, busy = s.call.alias(), s.call.alias()
     head = (
         select(func.min(other.c.seq)).where(other.c.order_ref == bindparam("ref"), other.c.open == 1).scalar_subquery()
     )
-    return update(s.call).where(s.call.c.seq == head, s.call.c.status == "waiting").values(ready=1)
+    active = exists(
+        select(1)
+        .select_from(busy)
+        .where(
+            busy.c.order_ref == s.call.c.order_ref,
+            busy.c.open == 1,
+            (busy.c.ready == 1) | (busy.c.status != "waiting"),
+        )
+    )
+    return update(s.call).where(s.call.c.seq == head, s.call.c.status == "waiting", ~active).values(ready=1)
 
 
 def _call_move() -> Any:
@@ -82,25 +95,6 @@ def _call_move() -> Any:
             ready=case((staying, s.call.c.ready), (behind, 0), else_=1),
         )
     )
-
-
-def _promote_left() -> Any:
-    """After a call has left a key's line, its first becomes ready, unless one of the line is ready or under way."""
-    other = s.call.alias()
-    head = (
-        select(func.min(other.c.seq)).where(other.c.order_ref == bindparam("ref"), other.c.open == 1).scalar_subquery()
-    )
-    busy = s.call.alias()
-    active = exists(
-        select(1)
-        .select_from(busy)
-        .where(
-            busy.c.order_ref == bindparam("busy_ref"),
-            busy.c.open == 1,
-            (busy.c.ready == 1) | (busy.c.status != "waiting"),
-        )
-    )
-    return update(s.call).where(s.call.c.seq == head, s.call.c.status == "waiting", ~active).values(ready=1)
 
 
 def _control_end(*more: Any) -> Any:
@@ -160,7 +154,6 @@ class Statements:
         self.control_end = Compiled(_control_end(), dialect)
         self.control_past = Compiled(_control_end(s.control.c.until <= bindparam("past")), dialect)
         self.call_move = Compiled(_call_move(), dialect)
-        self.promote_left = Compiled(_promote_left(), dialect)
         self.exception_end = Compiled(
             update(s.exception)
             .where(s.exception.c.seq == bindparam("of"), s.exception.c.closed_at.is_(None))
