@@ -46,13 +46,15 @@ class Controls:
         self._store = store
         self._clock = clock
         self._partitions = partitions
+        self._loading = asyncio.Lock()
         self._orders: list[tuple[Control, Scope]] = []
         self._last: list[tuple[Control, Scope]] = []
         self.changed = asyncio.Event()
 
     async def load(self) -> None:
         """Read the orders that survived; before anything is consumed or called."""
-        self._orders = [(order, _scope(order)) for order in await self._store.reads.controls()]
+        async with self._loading:  # an earlier reading must not replace a later one
+            self._orders = [(order, _scope(order)) for order in await self._store.reads.controls()]
 
     # giving and ending ---------------------------------------------------------------------------------------
 

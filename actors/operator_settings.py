@@ -72,9 +72,17 @@ class LiveSettings:
         return {parse_scope(order.target).tenant or "": int(order.value or 0) for order in orders}
 
     def floors(self) -> dict[str, int]:
-        """Percent of the calls that the lower lanes get at least."""
+        """Percent of the calls that the lower lanes get at least.
+
+        What is configured, if the end of another setting has left floors that leave no room together.
+        """
         set_ = {(parse_scope(o.target).lane or ""): int(o.value or 0) for o in self._controls.in_force((FLOOR,))}
-        return {**self.configured_floors, **set_}
+        floors = {**self.configured_floors, **set_}
+        try:
+            LanePicker(floors)
+        except ValueError:
+            return dict(self.configured_floors)
+        return floors
 
     def apply(self) -> None:
         """Bring what runs in line with what is in force; nothing, if it is."""

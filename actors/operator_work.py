@@ -25,7 +25,7 @@ from broker.store.operators import Filter, OperatorReads
 from broker.store.reads import ExceptionRecord
 from broker.store.rows import Call, CallMove, ExceptionEnd
 from broker.store.unit import Unit
-from contracts.errors import ContractError
+from contracts.errors import CODES, ContractError
 from policies.lanes import LANES
 from policies.scope import Scope
 
@@ -60,15 +60,15 @@ class WorkPlanner:
         if len(command.keys) > KEYS_MAX:
             detail = f"{len(command.keys)} keys, at most {KEYS_MAX} in one command."
             raise ContractError("operation.too_many", detail, "/keys", limit=KEYS_MAX, actual=len(command.keys))
+        if verb == "purge":
+            return await self._purge(command)
         scope = None if command.scope is None else self._places.scope("hold", command.scope)
         match verb:
             case "cancel":
                 return await self._cancel(command, scope)
             case "reprioritise":
                 return await self._reprioritise(command, scope)
-            case "move":
-                return await self._move(command, scope)
-        return await self._purge(command)
+        return await self._move(command, scope)
 
     # finding -------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class WorkPlanner:
         return {"before": before, "after": lane, "eta": eta, "eta_after": after}
 
     async def _purge(self, command: WorkCommand) -> Plan:
-        """Messages that were set aside and wait for a person. What stands for money stays."""
+        """Messages that no door could accept and that were set aside. What stands for money stays."""
         before = None if command.older_seconds is None else self._house.now() - command.older_seconds * 1_000_000
         wanted = (command.scope or "").removeprefix("failure:")
         if command.scope is not None and command.scope == wanted:
@@ -234,7 +234,7 @@ class WorkPlanner:
         if len(found) > OBJECTS_MAX:
             detail = f"It concerns more than {OBJECTS_MAX}. Narrow it by age, and repeat."
             raise ContractError("operation.too_many", detail, "/scope", limit=OBJECTS_MAX)
-        mine = [record for record in found if record.intent_id is None and record.body is not None]
+        mine = [record for record in found if _purgeable(record)]
         left = [record.intent_id or record.key for record in found if record not in mine]
         if not mine:
             detail = "Nothing of it can be purged: what is left is about money, or holds no message."
@@ -267,6 +267,14 @@ class WorkPlanner:
             keys=[call.intent_id for call in calls[:NAMED_MAX]],
             left_alone=list(left[:NAMED_MAX]),
         )
+
+
+def _purgeable(record: ExceptionRecord) -> bool:
+    """Whether it is a message that no door could accept (its failure is one of a door's codes).
+
+    What was accepted and waits for a decision may be somebody's credit.
+    """
+    return record.failure in CODES and record.intent_id is None and record.body is not None
 
 
 def _uncancellable(call: Call) -> str | None:

@@ -49,8 +49,8 @@ async def fold(
     """
     await _end_orders(connection, compiled, units, audits)
     await _give_orders(connection, compiled, units, take, audits)
-    ends = [(end.at, end.seq) for unit in units for end in unit.exception_ends]
-    if await run_many(connection, compiled.exception_end, ends) != len(ends):
+    ends = [{"of": end.seq, "closed_at": end.at, "body": None} for unit in units for end in unit.exception_ends]
+    if await run_many(connection, compiled.exception_end, compiled.exception_end.arrange(ends)) != len(ends):
         raise Conflict("an exception of this unit is closed already")
     shown = [{**msgspec.structs.asdict(row), "undone_at": None} for unit in units for row in unit.operations]
     await run_many(connection, compiled.operation, compiled.operation.arrange(shown))

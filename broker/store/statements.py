@@ -157,7 +157,7 @@ class Statements:
         self.exception_end = Compiled(
             update(s.exception)
             .where(s.exception.c.seq == bindparam("of"), s.exception.c.closed_at.is_(None))
-            .values(closed_at=bindparam("closed_at"), body=None),
+            .values(closed_at=bindparam("closed_at"), body=bindparam("body")),
             dialect,
         )
         self.operation = Compiled(_insert(s.operation), dialect)
