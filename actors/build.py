@@ -60,7 +60,7 @@ class Builder:
         broker, self._relay = self._engine(clock, entropy)
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
         self._acceptor = Acceptor(broker, REGISTRY, routes, settings.broker.partitions)
-        controls = Controls(store, clock, settings.broker.partitions)
+        controls = Controls(store, clock)
         flow = settings.flow
         shares = {"standard": flow.standard_share_percent, "bulk": flow.bulk_share_percent}
         marks = marks_of_lanes(flow.waiting_high, flow.waiting_low, shares)
@@ -77,7 +77,13 @@ class Builder:
             caller_domain=CALLER_DOMAIN,
             consumed=queues,
             live=LiveSettings(
-                controls, clock, SYSTEM, parse_limits(settings.erp.limits), self._floors(), lambda: self.house.poster
+                controls,
+                clock,
+                SYSTEM,
+                parse_limits(settings.erp.limits),
+                self._floors(),
+                settings.flow.tenant_shares(),
+                lambda: self.house.poster,
             ),
             partitions=settings.broker.partitions,
         )
@@ -135,7 +141,8 @@ class Builder:
         erp = settings.erp
         token = Path(erp.token_file).read_text().strip() if erp.token_file else None
         adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token)
-        gate = Gate(house.live.limits(), house.entropy.random, house.live.floors())
+        shares = house.live.shares(), settings.flow.workload_shares()
+        gate = Gate(house.live.limits(), house.entropy.random, house.live.floors(), *shares)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
         poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
         house.poster = house.desk.poster = poster

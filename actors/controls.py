@@ -17,7 +17,6 @@ from broker.store.reads import Control
 from broker.store.rows import Call, ControlEnd, ControlRow
 from broker.store.store import Store
 from broker.store.unit import Unit
-from policies.partitions import partition_of
 from policies.scope import Scope, Subject, parse_scope
 
 VERBS = ("pause", "hold", "drain")
@@ -42,10 +41,9 @@ class Order(msgspec.Struct, frozen=True):
 class Controls:
     """The orders in force. One loop; changes are durable before they are visible."""
 
-    def __init__(self, store: Store, clock: Clock, partitions: int = 4) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._partitions = partitions
         self._loading = asyncio.Lock()
         self._orders: list[tuple[Control, Scope]] = []
         self._last: list[tuple[Control, Scope]] = []
@@ -185,12 +183,11 @@ class Controls:
 
     def subject_of(self, call: Call) -> Subject:
         """Everything under which a call can be named."""
-        key = call.order_ref.rpartition("|")[2]
         return Subject(
             places=frozenset((call.system, DOMAINS.get(call.system, call.system))),
             tenant=call.tenant,
             lane=call.lane,
-            partition=partition_of(f"{call.tenant}/{key}", self._partitions),
+            partition=call.partition,
             operation=call.operation,
         )
 

@@ -9,9 +9,10 @@ import msgspec
 from actors.house import House
 from actors.operator_records import CANCELLED
 from actors.runtime.clock import microseconds, moment
+from broker.store.backlog import Backlog
 from broker.store.reads import Control, MessageRecord
 from broker.store.rows import Call
-from policies.lanes import LANES
+from policies.order_place import calls_before
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -120,20 +121,21 @@ class Explainer:
 
     async def _in_line(self, key: str, call: Call) -> Explanation:
         house = self._house
-        above = LANES[: LANES.index(call.lane)]
-        ahead = await house.store.reads.calls_ahead(call)
-        ahead += sum(house.store.counters.waiting(call.system, lane) for lane in above)
         poster = house.poster
         if poster is None:
             return Explanation(key, "stopped", "The ERP poster is being restarted.", owner="it")
+        order = poster.gate.order
+        before = await Backlog(house.store.reads, call.system).before(call)
+        flows = {flow[1:]: n for flow, n in house.store.counters.flows.items() if flow[0] == call.system}
+        ahead = calls_before(call.place, before, flows, order.picker, order.tenants, order.workloads)
         now_ns = house.clock.boot_ns()
         seconds = (poster.gate.budget.eta(now_ns, ahead) - now_ns) / 1e9
         eta = microseconds(house.clock.now() + timedelta(seconds=seconds))
         if poster.closed is not None and poster.closed.what in ("frozen", "probe", "return", "breaker"):
-            sentence = f"The ERP gets a rest: {poster.closed.reason}. {ahead} calls stand before it."
+            sentence = f"The ERP gets a rest: {poster.closed.reason}. {_at_most(ahead)} before it."
             return Explanation(key, "erp_rests", sentence, owner="it", eta=_iso(eta))
         sentence = (
-            f"It waits for its turn in the {call.lane} lane within the ERP's limits; {ahead} calls stand before it."
+            f"It waits for its turn in the {call.lane} lane within the ERP's limits; {_at_most(ahead)} before it."
         )
         return Explanation(key, "in_line", sentence, eta=_iso(eta))
 
@@ -143,6 +145,12 @@ class Explainer:
         sentence = f"{what}: {order.target} was {past} by {order.who}{until} ({order.reason})."
         eta = _iso(order.until) if order.until else None
         return Explanation(key, "paused" if order.verb == "pause" else "held", sentence, order.who, eta)
+
+
+def _at_most(ahead: int) -> str:
+    if not ahead:
+        return "no other call goes"
+    return "at most 1 call goes" if ahead == 1 else f"at most {ahead} calls go"
 
 
 def _iso(microseconds: int) -> str:

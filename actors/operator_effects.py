@@ -10,13 +10,12 @@ import msgspec
 
 from actors.controls import DOMAINS, queue_subject
 from actors.house import House
-from broker.store.operators import Filter, OperatorReads, Sum
+from broker.store.operators import Filter, OperatorReads
 from broker.store.rows import Call
 from contracts.money import Money
 from policies.budget import Budget
 from policies.lanes import LANES
 from policies.limits import Limit
-from policies.partitions import partition_of
 from policies.scope import Scope
 
 
@@ -57,7 +56,6 @@ class Effects:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._partitions = house.partitions
         self._reads = OperatorReads(house.store.reads)
 
     def waiting(self, scope: Scope) -> int | None:
@@ -90,17 +88,13 @@ class Effects:
         if not self._names_calls(scope):
             return Extent(0, {}, every)
         wanted = narrowed(scope, self._house.system)
-        sums = await self._reads.sums(wanted, by_key=scope.partition is not None)
-        mine = [row for row in sums if scope.partition is None or self._partition(row) == scope.partition]
+        sums = await self._reads.sums(wanted)
+        mine = [row for row in sums if scope.partition is None or row.partition == scope.partition]
         minor: Counter[str] = Counter()
         for row in mine:
             if row.currency is not None:
                 minor[row.currency] += row.minor
         return Extent(sum(row.count for row in mine), dict(minor), every)
-
-    def _partition(self, row: Sum) -> int:
-        key = (row.order_ref or "").rpartition("|")[2]
-        return partition_of(f"{row.tenant}/{key}", self._partitions)
 
     async def queued(self, scope: Scope) -> int:
         """Messages that stand in queues under a scope."""

@@ -15,6 +15,7 @@ from contracts.errors import ContractError, nearest
 from policies.lanes import LanePicker
 from policies.limit_words import parse_limits
 from policies.limits import Limit, RateLimit
+from policies.order import Share
 from policies.scope import parse_scope
 
 RATE, WEIGHT, MINIMUM, FLOOR = "rate", "weight", "minimum", "floor"
@@ -40,6 +41,7 @@ class LiveSettings:
         system: str,
         limits: Iterable[Limit],
         floors: Mapping[str, int],
+        shares: Mapping[str, Share],
         poster: Callable[[], Poster | None],
     ) -> None:
         self._controls = controls
@@ -48,6 +50,7 @@ class LiveSettings:
         self._poster = poster
         self.configured = tuple(limits)
         self.configured_floors = dict(floors)
+        self.configured_shares = dict(shares)
 
     def configure(self, limits: Iterable[Limit]) -> None:
         """Other configured limits from now on; what operators have set stays on top."""
@@ -61,11 +64,20 @@ class LiveSettings:
 
     def weights(self) -> dict[str, int]:
         """Weights of tenants that have another than 1."""
-        return self._by_tenant(WEIGHT)
+        return {tenant: share.weight for tenant, share in self.shares().items() if share.weight != 1}
 
     def minima(self) -> dict[str, int]:
         """Percent of the calls that a tenant gets at least, of tenants that have a minimum."""
-        return self._by_tenant(MINIMUM)
+        return {t: share.minimum_percent for t, share in self.shares().items() if share.minimum_percent}
+
+    def shares(self) -> dict[str, Share]:
+        """Shares of tenants that have others than the usual."""
+        weights, minima = self._by_tenant(WEIGHT), self._by_tenant(MINIMUM)
+        found = dict(self.configured_shares)
+        for tenant in {*weights, *minima}:
+            usual = self.configured_shares.get(tenant, Share())
+            found[tenant] = Share(weights.get(tenant, usual.weight), minima.get(tenant, usual.minimum_percent))
+        return found
 
     def _by_tenant(self, name: str) -> dict[str, int]:
         orders = self._controls.in_force((name,))
@@ -91,7 +103,7 @@ class LiveSettings:
             return
         if poster.gate.budget.limits != (limits := self.limits()):
             poster.gate.budget.resize(limits, self._clock.boot_ns())
-        poster.gate.set_shares(self.weights(), self.minima(), self.floors())
+        poster.gate.steer(self.shares(), None, self.floors())
 
     # checking ------------------------------------------------------------------------------------------------
 

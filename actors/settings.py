@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 
 from policies.limit_words import parse_limits
+from policies.order import Share
+from policies.order_shares import check_minima
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,11 +43,26 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_file: str | None = None
 
 
+class TenantShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tenant's share of each lane: its weight against other tenants, and percent of the calls at least."""
+
+    weight: int = 1
+    minimum_percent: int = 0
+
+
+class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A workload's share within its tenant: its weight against the tenant's other workloads."""
+
+    weight: int = 1
+
+
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Order and back-pressure. Floors in percent of the calls.
 
     The marks count what waits: messages not handled yet and calls. The shares say at which part of the marks a lower
     lane is refused, so that there is always room for what is more urgent.
+
+    Shares of tenants and workloads stand in sections of their own: `[flow.tenants.acme]`, `[flow.workloads.billing]`.
     """
 
     standard_floor_percent: int = 10
@@ -54,6 +71,21 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     waiting_low: int = 1_800_000
     standard_share_percent: int = 90
     bulk_share_percent: int = 80
+    tenants: dict[str, TenantShare] = {}
+    workloads: dict[str, WorkloadShare] = {}
+
+    def tenant_shares(self) -> dict[str, Share]:
+        """Raises SettingsRefused for shares that cannot be kept."""
+        shares = {name: _share(f"flow.tenants.{name}", s.weight, s.minimum_percent) for name, s in self.tenants.items()}
+        try:
+            check_minima(share.minimum_percent for share in shares.values())
+        except ValueError as error:
+            raise SettingsRefused(f"flow.tenants: {error}") from None
+        return shares
+
+    def workload_shares(self) -> dict[str, Share]:
+        """Raises SettingsRefused for a weight that cannot be kept."""
+        return {name: _share(f"flow.workloads.{name}", share.weight, 0) for name, share in self.workloads.items()}
 
 
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +143,8 @@ def check(settings: Settings) -> Settings:
     _range("flow.bulk_share_percent", settings.flow.bulk_share_percent, 1, settings.flow.standard_share_percent)
     if settings.flow.standard_floor_percent + settings.flow.bulk_floor_percent > 50:
         raise SettingsRefused("flow: the floors add up to more than 50 percent, which would leave urgent work waiting")
+    settings.flow.tenant_shares()
+    settings.flow.workload_shares()
     if not 0 <= settings.flow.waiting_low < settings.flow.waiting_high:
         raise SettingsRefused("flow.waiting_low: expected 0 or more and less than flow.waiting_high")
     if settings.http.host not in ("127.0.0.1", "::1", "localhost") and not settings.http.expose:
@@ -128,3 +162,10 @@ def check(settings: Settings) -> Settings:
 def _range(key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SettingsRefused(f"{key}: {value} is outside {low} to {high}")
+
+
+def _share(key: str, weight: int, minimum_percent: int) -> Share:
+    try:
+        return Share(weight, minimum_percent)
+    except ValueError as error:
+        raise SettingsRefused(f"{key}: {error}") from None

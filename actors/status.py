@@ -9,9 +9,14 @@ import msgspec
 from actors.explain import Explainer, Explanation
 from actors.house import House
 from actors.runtime.clock import moment
+from broker.store.backlog import Backlog
 from broker.store.reads import MessageRecord, Milestone
 from broker.store.rows import Call
 from policies.lanes import LANES
+
+_KEYS = 5
+_KEYS_NS = 5_000_000_000
+"""Hot keys that are shown, and how old they may be."""
 
 
 def iso(microseconds: int | None) -> str | None:
@@ -98,6 +103,8 @@ class Status:
     def __init__(self, house: House) -> None:
         self._house = house
         self._explainer = Explainer(house)
+        self._keys: list[dict[str, Any]] = []
+        self._keys_at = 0
 
     async def message(self, message_id: str) -> MessageView | None:
         """The message with this CloudEvents id, if it was accepted here."""
@@ -156,6 +163,7 @@ class Status:
             "actors": house.actors(),
             "queues": [msgspec.to_builtins(queue) for queue in queues],
             "calls": self._calls(),
+            "keys": await self._hot_keys(),
             "budget": self._budget(),
             "gate": self._gate(),
             "orders": [
@@ -190,6 +198,16 @@ class Status:
             for system in systems
             for lane in LANES
         ]
+
+    async def _hot_keys(self) -> list[dict[str, Any]]:
+        """The keys with the longest lines; as of a few seconds ago, because with a million calls it takes a moment."""
+        now = self._house.clock.boot_ns()
+        if not self._keys_at or now - self._keys_at > _KEYS_NS:
+            found = await Backlog(self._house.store.reads, self._house.system).longest_keys(_KEYS)
+            names = ("system", "tenant", "lane", "key")
+            self._keys = [{**dict(zip(names, ref.split("|", 3), strict=False)), "open": n} for ref, n in found]
+            self._keys_at = now
+        return self._keys
 
     def _budget(self) -> list[dict[str, Any]]:
         poster = self._house.poster

@@ -41,6 +41,8 @@ from contracts.envelope import Envelope, decode_envelope, encode_envelope
 from contracts.errors import ContractError
 from contracts.fingerprint import fingerprint
 from contracts.registry import Registry
+from policies.order import NEVER
+from policies.partitions import partition_in
 
 _json = msgspec.json.Encoder(order="deterministic")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -271,6 +273,8 @@ class Life:
             tenant=cause.tenant,
             region=cause.region,
             lane=lane or cause.lane,  # type: ignore[arg-type]
+            workload=cause.workload or cause.type,
+            deadline=cause.deadline,
             partitionkey=cause.partitionkey,
             correlationid=cause.correlationid or cause.id,
             causationid=cause.id,
@@ -330,6 +334,9 @@ class Life:
                 body=body,
                 requested_at=unit.at,
                 not_before=not_before,
+                workload=envelope.workload or envelope.type,
+                deadline=(envelope.deadline - _EPOCH) // timedelta(microseconds=1) if envelope.deadline else NEVER,
+                partition=partition_in(message.delivery.queue),
             )
         )
 

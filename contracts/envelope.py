@@ -44,6 +44,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Id = DEFAULT_TENANT
     region: Id | None = None
     lane: Lane | None = None
+    workload: Id | None = None
+    deadline: Moment | None = None
     partitionkey: Id | None = None
     correlationid: Id | None = None
     causationid: Id | None = None
@@ -125,6 +127,8 @@ def _build(document: Any, raw: bytes) -> Envelope:
         return _without_nulls(document)
     if env.time is not None:
         check_moment(env.time, "/time")
+    if env.deadline is not None:
+        check_moment(env.deadline, "/deadline")
     if env.datacontenttype not in (None, _JSON):
         _check_media_type(env.datacontenttype or "")
     unknown = document.keys() - _KNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
@@ -81,6 +81,12 @@ def _from_text(section: str, key: str, value: str, name: str) -> Any:
             return kind(value)
         except ValueError:
             raise SettingsRefused(f"{name}: expected a number") from None
+    if get_origin(kind) is dict:
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            example = '{"acme": {"weight": 3}}'
+            raise SettingsRefused(f"{name}: expected a JSON object, for example {example}") from None
     if kind == tuple[str, ...]:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value

@@ -44,6 +44,8 @@ def render_status(overview: dict[str, Any]) -> RenderableType:
         parts.append(
             _table("queues with work", ["queue", "ready", "unsettled", "consumers", "paused"], overview["queues"])
         )
+    if overview["keys"]:
+        parts.append(_table("keys with the longest lines", ["tenant", "lane", "key", "open"], overview["keys"]))
     if overview["orders"]:
         parts.append(
             _table(

@@ -34,6 +34,12 @@ def queue_name(domain: str, lane: str, partition: int) -> str:
     return f"tidegate.{domain}.{lane}.{partition}"
 
 
+def partition_in(queue: str) -> int:
+    """The partition that a queue's name ends in; 0 if it ends in none."""
+    last = queue.rpartition(".")[2]
+    return int(last) if last.isascii() and last.isdigit() else 0
+
+
 class PartitionMap(Struct, frozen=True):
     """How keys are spread, and the version of that. Raises ValueError for less than one partition."""
 

@@ -40,6 +40,11 @@ class RetryBudget:
         """A call ended fine."""
         self._saved = min(self._cap, self._saved + _UNIT)
 
+    @property
+    def affordable(self) -> bool:
+        """Whether a retry may go now, whatever else waits."""
+        return self._saved >= _UNIT
+
     def take(self, now_ns: int, first_waits: bool) -> bool:
         """Whether a retry may go now; taken if so. `first_waits`: a call never sent could go instead."""
         if self._saved >= _UNIT:

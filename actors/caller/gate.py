@@ -1,15 +1,18 @@
-"""What stands between a waiting call and its system: budget, breaker, retry budget and the order of lanes."""
+"""What stands between a waiting call and its system: budget, breaker, retry budget and the order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from broker.store.rows import Call
 from policies.budget import Budget
-from policies.lanes import DEFAULT_FLOORS_PERCENT, LanePicker
+from policies.lanes import DEFAULT_FLOORS_PERCENT
 from policies.limits import Lease, Limit, Spend, Wait
+from policies.order import Order, Share
+from policies.order_cost import cost_us
 from policies.retries import Blocked, Breaker, Pass, RetryBudget
 
 _SECOND_NS = 1_000_000_000
@@ -31,6 +34,31 @@ class Closed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Waiting(Protocol):
+    """What waits, as the gate has to see it: see `Worklist`."""
+
+    def first(self) -> Call | None:
+        """The call that goes next, if one may."""
+        ...
+
+    @property
+    def unread(self) -> bool:
+        """There is no first only because the store has to be asked."""
+        ...
+
+    def take(self) -> Call:
+        """The first is about to be made."""
+        ...
+
+    def set_aside(self) -> None:
+        """The first may not go, the others may."""
+        ...
+
+    def bring_back(self) -> bool:
+        """Some of those set aside are in line again; whether there were any."""
+        ...
+
+
 class Gate:
     """Admits the calls of one system. Every decision is by the policies; this only asks them in the right order."""
 
@@ -39,41 +67,70 @@ class Gate:
         limits: Iterable[Limit],
         random: Callable[[], float],
         floors: Mapping[str, int] = DEFAULT_FLOORS_PERCENT,
+        tenants: Mapping[str, Share] | None = None,
+        workloads: Mapping[str, Share] | None = None,
     ) -> None:
         self.budget = Budget(limits)
+        self.order = Order(floors, tenants, workloads)
         self._breaker = Breaker()
         self._retries = RetryBudget()
-        self._lanes = LanePicker(floors)
         self._random = random
-        self.weights: dict[str, int] = {}
-        self.minima: dict[str, int] = {}
+
+    def steer(
+        self,
+        tenants: Mapping[str, Share] | None = None,
+        workloads: Mapping[str, Share] | None = None,
+        floors: Mapping[str, int] | None = None,
+    ) -> None:
+        """Other shares and floors, from the next call on, for what waits already as well. None leaves as it is.
+
+        Raises ValueError for shares or floors that cannot be kept; then nothing of that kind is changed.
+        """
+        if tenants is not None:
+            self.order.set_tenants(tenants)
+        if workloads is not None:
+            self.order.set_workloads(workloads)
+        if floors is not None:
+            self.order.set_floors(floors)
+
+    def cost(self, held_ns: int) -> int:
+        """What a call costs that is in flight for so long, for fair shares."""
+        return cost_us(self.budget.limits, held_ns)
 
     def restore(self, spends: Iterable[Spend], now_ns: int) -> None:
         """Count what earlier processes spent."""
         self.budget.restore(spends, now_ns)
 
-    def admit(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Admission | Closed:
-        """Admit the head of the lane whose turn it is. `heads` is not empty; `fresh` are the first never sent."""
+    def admit(self, waiting: Waiting, now_ns: int) -> Admission | Closed:
+        """Admit the call whose turn it is."""
         if (obstacle := self.budget.obstacle(now_ns)) is not None:
             return _closed(obstacle)
         passage = self._breaker.permit(now_ns)
         if isinstance(passage, Blocked):
             return Closed(passage.until_ns, "breaker", passage.reason)
-        going = self._may_go(heads, fresh, now_ns)
-        lane = self._lanes.pick(going)
-        if lane is None:
+        call = self._next(waiting, now_ns)
+        if call is None:
             self._breaker.unsent(passage)
+            if waiting.unread:
+                return Closed(now_ns, "reading", "the next calls are being read from the store")
             return Closed(now_ns + _SECOND_NS, "retries", "repeated calls wait: the ERP fails too often")
         lease = self._lease(now_ns)
-        if going[lane].sent == 0:
+        if call.sent == 0:
             self._retries.first_call()
-        return Admission(going[lane], lease, passage)
+        return Admission(waiting.take(), lease, passage)
 
-    def _may_go(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Mapping[str, Call]:
-        """The heads; or the calls behind them that were never sent, when repeating is due and not affordable."""
-        lane = self._lanes.peek(heads)
-        repeats = lane is not None and heads[lane].sent > 0
-        return fresh if repeats and not self._retries.take(now_ns, bool(fresh)) else heads
+    def _next(self, waiting: Waiting, now_ns: int) -> Call | None:
+        """The first call that may go; those are passed over whose repetition is not affordable."""
+        if self._retries.affordable:
+            waiting.bring_back()
+        while (call := waiting.first()) is not None:
+            if call.sent == 0 or self._retries.take(now_ns, True):
+                return call
+            waiting.set_aside()
+        if waiting.unread or not waiting.bring_back():
+            return None
+        call = waiting.first()
+        return call if call is not None and self._retries.take(now_ns, False) else None
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
@@ -88,15 +145,6 @@ class Gate:
         lease = self.budget.admit(now_ns)
         assert isinstance(lease, Lease), "no obstacle, so there is room"
         return lease
-
-    def set_shares(self, weights: Mapping[str, int], minima: Mapping[str, int], floors: Mapping[str, int]) -> None:
-        """Shares of tenants (weight; percent at least) and floors of lanes, from the next call on.
-
-        Raises:
-            ValueError: floors that leave no room.
-        """
-        self.weights, self.minima = dict(weights), dict(minima)
-        self._lanes = LanePicker(floors, self._lanes.snapshot())
 
     # endings -------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import arrival_bound
-from policies.lanes import LANES
+from policies.order import Block
 from policies.recoverability import FailureClass
 
 STARTS_MAX = 64
@@ -50,6 +50,7 @@ class Flight(msgspec.Struct):
     kind: str
     call: Call
     spend: int
+    held_ns: int = 0
     left: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property
@@ -76,7 +77,7 @@ class Poster:
         self._results = results
         self._controls = controls
         self._domain = domain
-        self._worklist = Worklist(store.reads, adapter.system)
+        self._worklist = Worklist(store.reads, adapter.system, gate.order, gate.cost)
         self._unknown: list[tuple[int, int, Call]] = []
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
@@ -117,17 +118,13 @@ class Poster:
 
     def _follow(self, unit: Unit, committed: Committed) -> None:
         """Something committed may have made a call ready."""
-        lanes = {row.lane for row in unit.calls if row.system == self._adapter.system}
-        lanes |= {c.call.lane for c in unit.call_changes if c.call.system == self._adapter.system and not c.call.open}
+        more = self._worklist.follow(unit, committed)
         moved = [move for move in unit.call_moves if move.call.system == self._adapter.system]
-        lanes |= {lane for move in moved for lane in (move.call.lane, move.lane)}
-        for lane in lanes:
-            self._worklist.changed(lane)
         later_ones = [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]
         for later in [*later_ones, *(move.not_before for move in moved)]:
             if later:
                 self._due_at = min(later, self._due_at or later)
-        if lanes or unit.controls or unit.control_ends:
+        if more or unit.controls or unit.control_ends:
             self._wake.set()
 
     async def _idle(self, context: Context, seconds: float) -> None:
@@ -162,6 +159,8 @@ class Poster:
             committed = await self._store.commit(unit)
             for call in (*(c.call for c in unit.call_changes), *(m.call for m in unit.call_moves)):
                 self._worklist.drop(call)
+            for move in unit.call_moves:
+                self._worklist.returned(move.call.place._replace(lane=move.lane))
         self._wake.set()
         return committed
 
@@ -180,6 +179,7 @@ class Poster:
         left = await take_over(self._store, self._adapter, self.gate.budget.limits, self._domain, context.clock)
         self.gate.restore(left.spends, now_ns)
         self._next_spend = left.next_spend
+        await self._worklist.open()
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
             self._look_up_at(call, now_ns)
@@ -195,8 +195,7 @@ class Poster:
             begun_ns = context.clock.boot_ns()
             now = microseconds(context.clock.now())
             if self._due_at is not None and self._due_at <= now:
-                for lane in LANES:
-                    self._worklist.changed(lane)
+                await self._worklist.due(now)
                 self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
             await self._worklist.refresh(now)
             flights, closed = self._choose(context.clock.boot_ns())
@@ -226,6 +225,7 @@ class Poster:
         A gate that opens within the time that a commit takes counts as open: the call is admitted for that moment,
         made durable meanwhile, and leaves then. So no commit stands between a free place and its use.
         """
+        self._worklist.set_blocks(self._blocks())
         flights: list[Flight] = []
         at_ns, horizon_ns = now_ns, now_ns + self._lead_ns
         while len(flights) < STARTS_MAX:
@@ -249,13 +249,11 @@ class Poster:
                 return admission
             heapq.heappop(self._unknown)
             return Flight(admission, "find", call, self._number())
-        heads, fresh = self._worklist.candidates(self._allowed)
-        if not heads:
+        if not self._worklist.any():
             return None
-        admission = self.gate.admit(heads, fresh, now_ns)
+        admission = self.gate.admit(self._worklist, now_ns)
         if isinstance(admission, Closed):
             return admission
-        self._worklist.take(admission.call)
         return Flight(admission, "post", admission.call, self._number())
 
     def _look_up_due(self, now_ns: int) -> Call | None:
@@ -267,8 +265,9 @@ class Poster:
             heapq.heapreplace(self._unknown, (now_ns + _FORBIDDEN_NS, call.seq, call))
         return None
 
-    def _allowed(self, call: Call) -> bool:
-        return self._controls.blocks(call) is None
+    def _blocks(self) -> list[Block]:
+        scopes = self._controls.stopping(self._adapter.system)
+        return [Block(s.lane, s.tenant, None, s.operation, s.partition) for s in scopes]
 
     def _number(self) -> int:
         self._next_spend += 1
@@ -320,6 +319,7 @@ class Poster:
         started_ns = context.clock.boot_ns()
         answer = await self._ask(flight)
         ended_ns = context.clock.boot_ns()
+        flight.held_ns = ended_ns - started_ns
         bound_ns = arrival_bound(started_ns, ended_ns, answer.server_ns)
         now = microseconds(context.clock.now())
         follow = after_post if flight.kind == "post" else after_look_up
@@ -363,9 +363,9 @@ class Poster:
         if not await _insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
             return False
         if flight.kind == "post":
-            self._worklist.settled(step.call)
+            self._worklist.settled(step.call, flight.held_ns)
         elif step.call.status == "waiting":
-            self._worklist.changed(step.call.lane)
+            self._worklist.returned(step.call.place)
         if step.look_up_after_us is not None:
             self._look_up_at(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
         if step.hold_system is not None:

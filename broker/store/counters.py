@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+
+from broker.store.rows import Call, CallMove, CallRow
 from broker.store.unit import Committed, Unit
 
 
 class Counters:
-    """Calls by (system, lane, status), and messages accepted, recognised as duplicates and handled since start."""
+    """Calls by (system, lane, status), and messages accepted, recognised as duplicates and handled since start.
+
+    `flows`: waiting calls by (system, lane, tenant, workload), only those that have any.
+    """
 
     def __init__(self) -> None:
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self.tenants: Counter[tuple[str, str, str]] = Counter()
         """Waiting calls by system, tenant and lane; those that have none are left out."""
+        self.flows: dict[tuple[str, str, str, str], int] = {}
         self.accepted = 0
         self.duplicates = 0
         self.handled = 0
@@ -23,12 +30,18 @@ class Counters:
         self.outcomes: Counter[str] = Counter()
 
     def load(
-        self, calls: dict[tuple[str, str, str], int], tenants: dict[tuple[str, str, str], int], queued: int
+        self,
+        calls: dict[tuple[str, str, str], int],
+        flows: dict[tuple[str, str, str, str], int] | None = None,
+        queued: int = 0,
     ) -> None:
-        """Start from what the store holds: calls by system, lane and status; waiting ones by system, tenant, lane."""
-        self.queued = queued
+        """Start from what the store holds; `queued`: messages that were accepted and not handled."""
         self.calls = Counter(calls)
-        self.tenants = Counter(tenants)
+        self.flows = dict(flows or {})
+        self.queued = queued
+        self.tenants.clear()
+        for (system, lane, tenant, _), count in self.flows.items():
+            self.tenants[system, tenant, lane] += count
 
     def move(self, units: Sequence[Unit], results: Sequence[Committed]) -> None:
         """Follow a committed group."""
@@ -46,23 +59,31 @@ class Counters:
                     skipped[row.intent_id] -= 1
                 else:
                     self.calls[row.system, row.lane, "waiting"] += 1
-                    self._wait((row.system, row.tenant, row.lane), 1)
+                    self._flow(row, 1)
             for change in unit.call_changes:
-                call = change.call
-                self.calls[call.system, call.lane, change.was] -= 1
-                self.calls[call.system, call.lane, call.status] += 1
-                if (difference := (call.status == "waiting") - (change.was == "waiting")) != 0:
-                    self._wait((call.system, call.tenant, call.lane), difference)
-            for move in unit.call_moves:
-                self.calls[move.call.system, move.call.lane, "waiting"] -= 1
-                self.calls[move.call.system, move.lane, "waiting"] += 1
-                self._wait((move.call.system, move.call.tenant, move.call.lane), -1)
-                self._wait((move.call.system, move.call.tenant, move.lane), 1)
+                self.calls[change.call.system, change.call.lane, change.was] -= 1
+                self.calls[change.call.system, change.call.lane, change.call.status] += 1
+                self._flow(change.call, (change.call.status == "waiting") - (change.was == "waiting"))
 
-    def _wait(self, who: tuple[str, str, str], difference: int) -> None:
-        self.tenants[who] += difference
-        if not self.tenants[who]:
-            del self.tenants[who]
+            for move in unit.call_moves:
+                self._move(move)
+
+    def _move(self, move: CallMove) -> None:
+        self.calls[move.call.system, move.call.lane, "waiting"] -= 1
+        self.calls[move.call.system, move.lane, "waiting"] += 1
+        self._flow(move.call, -1)
+        self._flow(msgspec.structs.replace(move.call, lane=move.lane), 1)
+
+    def _flow(self, call: CallRow | Call, more: int) -> None:
+        if more:
+            flow = (call.system, call.lane, call.tenant, call.workload)
+            self.flows[flow] = self.flows.get(flow, 0) + more
+            if not self.flows[flow]:
+                del self.flows[flow]
+            who = (call.system, call.tenant, call.lane)
+            self.tenants[who] += more
+            if not self.tenants[who]:
+                del self.tenants[who]
 
     def waiting(self, system: str, lane: str) -> int:
         """Calls of a lane that wait for their turn."""

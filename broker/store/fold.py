@@ -176,23 +176,27 @@ class Folder:
                     result.calls_conflicting.append(row.intent_id)
                     exceptions.append(_intent_reused(row, unit.at))
         await self._many(connection, self._q.call, self._q.call.arrange(inserts))
-        await self._change_calls(connection, units, audits)
+        if await self._change_calls(connection, units, audits):
+            for result in results:
+                result.promoted = True
 
     async def _change_calls(
         self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]
-    ) -> None:
+    ) -> int:
+        """How many calls became ready because the one before them is over."""
         changes = [change for unit in units for change in unit.call_changes]
         rows = [_change_values(change) for change in changes]
         if await self._many(connection, self._q.call_change, self._q.call_change.arrange(rows)) != len(rows):
             raise Conflict("a call of this unit is no longer in the state that the change starts from")
         closed = [{"ref": change.call.order_ref} for change in changes if change.call.status not in OPEN]
-        await self._many(connection, self._q.promote, self._q.promote.arrange(closed))
-        await orders.move_calls(connection, self._q, units, audits)
+        promoted = await self._many(connection, self._q.promote, self._q.promote.arrange(closed))
+        promoted += await orders.move_calls(connection, self._q, units, audits)
         for unit in units:
             for change in unit.call_changes:
                 call = change.call
                 facts = _facts(was=change.was, attempts=call.attempts, document=call.document, reason=call.reason)
                 audits.append((unit.at, change.actor, f"call.{call.status}", call.intent_id, facts))
+        return promoted
 
     async def _spends(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
         spends = [(*_astuple(row), None, None) for unit in units for row in unit.spends]

@@ -31,11 +31,11 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 class Sum(msgspec.Struct, frozen=True):
-    """Calls of one lane, key and currency, with their amount in minor units. `tenant`, `order_ref`: whose they are."""
+    """Calls of one lane, key and currency, with their amount in minor units. `tenant`, `partition`: whose they are."""
 
     lane: str
     tenant: str
-    order_ref: str | None
+    partition: int
     currency: str | None
     count: int
     minor: int
@@ -90,12 +90,10 @@ class OperatorReads:
             after = page[-1].seq
         return found[:limit]
 
-    async def sums(self, wanted: Filter, by_key: bool = False) -> list[Sum]:
-        """How many calls and how much money, by lane, tenant and currency; by order key, too, if that is asked."""
+    async def sums(self, wanted: Filter) -> list[Sum]:
+        """How many calls and how much money, by lane, tenant, partition and currency."""
         c = s.call.c
-        ref: Any = c.order_ref if by_key else literal_column("NULL")
-        columns = (c.lane, c.tenant, ref, c.currency)
-        groups = (c.lane, c.tenant, c.currency, *((c.order_ref,) if by_key else ()))
+        columns = groups = (c.lane, c.tenant, c.partition, c.currency)
         query: Select[Any] = select(*columns, func.count(), func.coalesce(func.sum(c.minor), 0))
         return [Sum(*row) for row in await self._reads.rows(_narrowed(query, wanted).group_by(*groups))]
 

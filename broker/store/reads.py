@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import aiosqlite
@@ -132,14 +132,14 @@ class Reads:
         self._engine = engine
         self._free = asyncio.Semaphore(READERS_MAX)
 
-    async def rows(self, query: Select[Any]) -> Sequence[Any]:
+    async def rows(self, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """All rows of a query; the building block of the rest. A query that is cut off is ended in SQLite, too.
 
         Raises:
             TimeoutError: it took longer than `READ_SECONDS_MAX`.
         """
         async with asyncio.timeout(READ_SECONDS_MAX), self._free, lease(self._engine) as connection:
-            work = asyncio.ensure_future(connection.execute(query))
+            work = asyncio.ensure_future(connection.execute(query, parameters))
             try:
                 await asyncio.wait({work})
             finally:
@@ -219,7 +219,7 @@ class Reads:
             .order_by(s.call.c.seq)
             .limit(limit)
         )
-        return [_call(row) for row in await self.rows(query)]
+        return [read_call(row) for row in await self.rows(query)]
 
     async def next_not_before(self, system: str, after: int) -> int | None:
         """When the earliest call that is delayed beyond a moment becomes due (both microseconds), if any is."""
@@ -233,17 +233,17 @@ class Reads:
     async def calls_unsettled(self, system: str) -> list[Call]:
         """Calls in flight or of unknown outcome."""
         query = select(s.call).where(s.call.c.system == system, literal_column("status IN ('in_flight', 'unknown')"))
-        return [_call(row) for row in await self.rows(query.order_by(s.call.c.seq))]
+        return [read_call(row) for row in await self.rows(query.order_by(s.call.c.seq))]
 
     async def calls_by_key(self, key: str) -> list[Call]:
         """Calls of this business key or with this intent id or document reference."""
         query = select(s.call).where(or_(s.call.c.key == key, s.call.c.intent_id == key, s.call.c.document == key))
-        return [_call(row) for row in await self.rows(query.order_by(s.call.c.seq).limit(100))]
+        return [read_call(row) for row in await self.rows(query.order_by(s.call.c.seq).limit(100))]
 
     async def calls_by_message(self, keys: Collection[str]) -> list[Call]:
         """Calls of these business keys."""
         query = select(s.call).where(s.call.c.key.in_(keys)).order_by(s.call.c.seq)
-        return [_call(row) for row in await self.rows(query)]
+        return [read_call(row) for row in await self.rows(query)]
 
     async def call_counts(self) -> dict[tuple[str, str, str], int]:
         """Calls by system, lane and status."""
@@ -251,21 +251,12 @@ class Reads:
         query = select(c.system, c.lane, c.status, func.count()).group_by(c.system, c.lane, c.status)
         return {(system, lane, status): count for system, lane, status, count in await self.rows(query)}
 
-    async def waiting_counts(self) -> dict[tuple[str, str, str], int]:
-        """Waiting calls by system, tenant and lane."""
+    async def waiting_by_flow(self) -> dict[tuple[str, str, str, str], int]:
+        """Waiting calls by system, lane, tenant and workload."""
         c = s.call.c
-        query = select(c.system, c.tenant, c.lane, func.count()).where(
-            literal_column("open = 1"), c.status == "waiting"
-        )
-        return {tuple(names): count for *names, count in await self.rows(query.group_by(c.system, c.tenant, c.lane))}
-
-    async def calls_ahead(self, call: Call) -> int:
-        """Open calls of the same system and lane that stand before this one."""
-        c = s.call.c
-        query = select(func.count()).where(
-            c.system == call.system, c.lane == call.lane, c.status == "waiting", c.seq < call.seq
-        )
-        return int((await self.rows(query))[0][0])
+        names = (c.system, c.lane, c.tenant, c.workload)
+        query = select(*names, func.count()).where(literal_column("open = 1"), c.status == "waiting").group_by(*names)
+        return {tuple(found): count for *found, count in await self.rows(query)}
 
     async def blocking(self, call: Call) -> Call | None:
         """The open call of the same key and lane that this one waits behind, if any."""
@@ -276,7 +267,7 @@ class Reads:
             .limit(1)
         )
         rows = await self.rows(query)
-        return _call(rows[0]) if rows else None
+        return read_call(rows[0]) if rows else None
 
     async def spends(self, system: str, since_at: int, boot: str = "", since_ns: int = 0) -> list[Spend]:
         """Calls that a system experienced since a moment, or that never ended for us.
@@ -347,5 +338,6 @@ async def _end(work: asyncio.Future[Any], connection: AsyncConnection) -> None:
 _call_fields = [field.name for field in msgspec.structs.fields(Call)]
 
 
-def _call(row: Any) -> Call:
+def read_call(row: Any) -> Call:
+    """A row of all columns of the table of calls."""
     return Call(**dict(zip(_call_fields, row, strict=True)))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from contracts.money import Money
+from policies.order import NEVER, Place
 
 OPEN = frozenset({"waiting", "in_flight", "unknown"})
 """States of a call that hold back later calls of the same key."""
@@ -83,7 +84,7 @@ class MilestoneRow(msgspec.Struct, frozen=True):
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One durable work item for an outside system."""
+    """One durable work item for an outside system. Times in microseconds since the epoch; no deadline is `NEVER`."""
 
     intent_id: str
     fingerprint: str
@@ -100,6 +101,14 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     requested_at: int
     not_before: int = 0
+    workload: str = ""
+    deadline: int = NEVER
+    partition: int = 0
+
+    @property
+    def place(self) -> Place:
+        """The line in which it is to wait."""
+        return Place(self.lane, self.tenant, self.workload, self.operation, self.partition)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +138,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: int
     document: str | None
     reason: str | None
+    workload: str = ""
+    deadline: int = NEVER
+    partition: int = 0
+
+    @property
+    def place(self) -> Place:
+        """The line in which it waits."""
+        return Place(self.lane, self.tenant, self.workload, self.operation, self.partition)
 
     @property
     def money(self) -> Money | None:

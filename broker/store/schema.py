@@ -19,6 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from policies.order import NEVER
+
 metadata = MetaData()
 Seq = BigInteger().with_variant(Integer, "sqlite")
 
@@ -122,8 +124,13 @@ call = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("document", String),
     Column("reason", Text),
+    Column("workload", String, nullable=False, server_default=""),
+    Column("deadline", BigInteger, nullable=False, server_default=str(NEVER)),
+    Column("partition", Integer, nullable=False, server_default="0"),
 )
 _ready = text("ready = 1")
+_line = (call.c.system, call.c.lane, call.c.tenant, call.c.workload, call.c.operation, call.c.partition)
+Index("call_line", *_line, call.c.deadline, call.c.seq, call.c.not_before, sqlite_where=_ready, postgresql_where=_ready)
 Index("call_ready", call.c.system, call.c.lane, call.c.seq, sqlite_where=_ready, postgresql_where=_ready)
 _due = text("ready = 1 AND not_before > 0")
 Index("call_due", call.c.system, call.c.not_before, sqlite_where=_due, postgresql_where=_due)

@@ -66,7 +66,7 @@ class Store:
             folder.begin_at(s.queue_item, await self._reserve(writing))
             depths = await self.reads.queue_depths()
             queued = sum(count for queue, count in depths.items() if queue.startswith("tidegate."))
-            self.counters.load(await self.reads.call_counts(), await self.reads.waiting_counts(), queued)
+            self.counters.load(await self.reads.call_counts(), await self.reads.waiting_by_flow(), queued)
         except BaseException:
             await self._close()
             raise

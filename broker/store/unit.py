@@ -93,3 +93,5 @@ class Committed:
     """Intent ids that the ledger had already, with the same content: nothing was added for them."""
     calls_conflicting: list[str] = field(default_factory=list)
     """Intent ids that the ledger had already, with other content: not added, an exception was opened."""
+    promoted: bool = False
+    """Whether a call that waited behind another of its key may go now, because of this unit or one beside it."""

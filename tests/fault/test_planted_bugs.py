@@ -21,7 +21,7 @@ from actors.caller.steps import Step
 from actors.runtime.actor import Context
 from broker.store.rows import AuditRow, Call, SpendEnd
 from broker.store.unit import Committed, Unit
-from policies.lanes import LANES
+from policies.lanes import LANES, LanePicker
 from policies.limits import Lease
 from policies.recoverability import FailureClass
 from policies.retries import Pass
@@ -82,12 +82,19 @@ class FreesThePlaceAtTheTimeOut(Gate):
         self.budget.ended(admission.lease, now_ns)
 
 
-class LanesUpsideDown(Gate):
+class LowestFirst(LanePicker):
     """The lowest lane goes first."""
 
-    def admit(self, heads: Mapping[str, Call], fresh: Mapping[str, Call], now_ns: int) -> Admission | Closed:
-        lane = next(lane for lane in reversed(LANES) if lane in heads)
-        return super().admit({lane: heads[lane]}, {lane: heads[lane]}, now_ns)
+    def peek(self, waiting: Mapping[str, object]) -> str | None:
+        return next((lane for lane in reversed(LANES) if waiting.get(lane)), None)
+
+
+class LanesUpsideDown(Gate):
+    """Orders the lanes the wrong way round."""
+
+    def __init__(self, *facts: Any) -> None:
+        super().__init__(*facts)
+        self.order._picker = LowestFirst()
 
 
 class NewKeyForEachTry(MemoryErp):

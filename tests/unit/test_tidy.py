@@ -11,6 +11,8 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 ENTRANCES = ("run.py", "/__main__.py", "broker/store/migrations/", "ops/connectors/")
 """Where reading starts: programs, examples, and the steps that Alembic finds by their place."""
+AHEAD = {"policies/coalesce.py": "the one operation there is moves money; the first record to be updated needs it"}
+"""Modules that nothing calls yet, and why they are here."""
 
 TEXT = {".py", ".md", ".toml", ".sh", ".yml", ".yaml", ".json", ".html", ".css", ".js", ".ini", ".service", ""}
 NOT_OURS = re.compile(r"/(\.|__pycache__|build|dist)|\.egg-info")
@@ -68,7 +70,7 @@ def test_every_module_is_reached_from_an_entrance() -> None:
             waiting += [
                 modules[".".join(parts[:n])] for n in range(1, len(parts) + 1) if ".".join(parts[:n]) in modules
             ]
-    assert {name_of(path) for path in set(sources()) - reached} == set()
+    assert {name_of(path) for path in set(sources()) - reached} == AHEAD.keys()
 
 
 def _public(path: Path) -> Iterator[tuple[str, ast.AST]]:

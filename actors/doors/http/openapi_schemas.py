@@ -144,7 +144,7 @@ def _problem() -> dict[str, Any]:
 
 def _overview() -> dict[str, Any]:
     rows = {"type": "array", "items": {"type": "object"}}
-    lists = {name: rows for name in ("actors", "queues", "calls", "budget", "orders", "exceptions")}
+    lists = {name: rows for name in ("actors", "queues", "calls", "keys", "budget", "orders", "exceptions")}
     return {
         "type": "object",
         "required": ["at", "ready", *lists, "gate", "messages"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +74,9 @@ class _Traffic:
 class _WatchedReads(Reads):
     traffic = _Traffic()
 
-    async def rows(self, query: Select[Any]) -> Sequence[Any]:
+    async def rows(self, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         with self.traffic:
-            return await super().rows(query)
+            return await super().rows(query, parameters)
 
 
 class WatchedStore(Store):

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.caller.gate import Admission, Gate
+from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.worklist import WINDOW, WINDOW_MAX, Worklist
 from broker.store.rows import CallChange
 from broker.store.unit import Unit
@@ -59,23 +59,29 @@ async def sent_before(house: CallerHouse, count: int) -> None:
     await house.store.commit(unit)
 
 
-async def test_calls_that_may_not_be_repeated_yet_do_not_hide_the_ones_never_sent(tmp_path: Path) -> None:
+async def admitted(gate: Gate, worklist: Worklist, now_ns: int) -> Admission | Closed:
+    """The next verdict of the gate, once everything has been read that it asks for."""
+    while isinstance(verdict := gate.admit(worklist, now_ns), Closed) and verdict.what == "reading":
+        await worklist.refresh(1)
+    return verdict
+
+
+@pytest.mark.parametrize("repeats", [3 * WINDOW, WINDOW_MAX + WINDOW])
+async def test_calls_that_may_not_be_repeated_yet_do_not_hide_the_ones_never_sent(tmp_path: Path, repeats: int) -> None:
     async with caller_house(tmp_path, started=False) as house:
-        await house.request(3 * WINDOW)
-        await sent_before(house, 3 * WINDOW)
+        await house.request(repeats)
+        await sent_before(house, repeats)
         (fresh,) = await house.request(1)
-        worklist = Worklist(house.store.reads, "erp")
-        for _ in range(WINDOW_MAX // WINDOW):
-            await worklist.refresh(1)
-        heads, first = worklist.candidates(lambda call: True)
-        assert heads["standard"].sent == 1
-        assert first["standard"].intent_id == fresh
         gate = Gate(parse_limits(["1000/1s"]), lambda: 0.5)
-        trickle = gate.admit(heads, {}, 10**12)  # the one repeat that goes when nothing else can
-        assert isinstance(trickle, Admission)
-        chosen = gate.admit(heads, first, 10**12 + 1)
+        worklist = Worklist(house.store.reads, "erp", gate.order)
+        await worklist.open()
+        chosen = await admitted(gate, worklist, 10**12)
         assert isinstance(chosen, Admission)
         assert chosen.call.intent_id == fresh
+        trickle = await admitted(gate, worklist, 10**12 + 1)
+        assert isinstance(trickle, Admission), "one repeat goes when nothing else can"
+        assert trickle.call.intent_id == "intent-1"
+        assert isinstance(await admitted(gate, worklist, 10**12 + 2), Closed)
 
 
 async def test_a_backlog_longer_than_the_window_is_worked_off_whole_and_in_order(tmp_path: Path) -> None:

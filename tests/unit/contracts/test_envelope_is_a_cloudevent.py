@@ -1,6 +1,7 @@
 """Envelopes: CloudEvents 1.0 in structured and binary mode, nothing lost on a round trip."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def test_a_round_trip_keeps_every_attribute_and_the_raw_data() -> None:
 def test_data_stays_the_bytes_that_came() -> None:
     raw = event().replace(b'"data": {', b'"data": {  "newer" : 1.10 ,')
     assert b'{  "newer" : 1.10 ,' in bytes(decode_envelope(raw).data)
+
+
+def test_the_deadline_is_a_moment_and_the_workload_a_name() -> None:
+    env = decode_envelope(event(deadline="2026-03-01T10:00:00+01:00", workload="billing-cycle"))
+    assert env.deadline == datetime(2026, 3, 1, 9, tzinfo=UTC)
+    assert env.workload == "billing-cycle"
+    assert decode_envelope(encode_envelope(env)) == env
+    for wrong in ({"deadline": "soon"}, {"deadline": "1999-03-01T10:00:00Z"}, {"deadline": 5}, {"workload": "a b"}):
+        assert refused(decode_envelope, event(**wrong)).path == f"/{next(iter(wrong))}"
 
 
 def test_the_tenant_is_default_unless_named() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.settings import Settings
+from actors.settings import Settings, SettingsRefused
 from ops.config import load
+from policies.order import Share
 from tests.unit.deploy.files import DEPLOY, compose, image_environment, kubernetes, unit
 
 
@@ -80,3 +81,38 @@ def test_the_port_is_the_default_of_the_settings_everywhere() -> None:
     for name in ("compose.yaml", "kubernetes.yaml", "Dockerfile", "tidegate.service", "tidegate.toml"):
         ports = set(re.findall(r"\b(80[0-9]{2})\b", (DEPLOY / name).read_text())) - {"8090"}
         assert ports == {str(port)}, name
+
+
+SHARES = """[flow.tenants.acme]
+weight = 3
+minimum_percent = 10
+[flow.workloads.incident]
+weight = 2
+"""
+
+
+def test_shares_stand_in_sections_of_their_own_or_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "tidegate.toml"
+    file.write_text(SHARES)
+    given = {
+        "TIDEGATE_FLOW__TENANTS": '{"acme": {"weight": 3, "minimum_percent": 10}}',
+        "TIDEGATE_FLOW__WORKLOADS": '{"incident": {"weight": 2}}',
+    }
+    assert load(file, {}).flow.tenant_shares() == {"acme": Share(3, 10)}
+    assert load(file, {}).flow.workload_shares() == {"incident": Share(2)}
+    assert load(None, given) == load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("tenants", "said"),
+    [
+        ("acme=3", "TIDEGATE_FLOW__TENANTS: expected a JSON object"),
+        ('{"acme": {"weight": 0}}', "flow.tenants.acme: the weight is 0"),
+        ('{"acme": {"minimum_percent": 40}}', "flow.tenants.acme: the minimum is 40 %"),
+        ('{"a": {"minimum_percent": 30}, "b": {"minimum_percent": 30}}', "flow.tenants: the minima add up to 60 %"),
+        ('{"acme": {"wait": 3}}', "flow.tenants"),
+    ],
+)
+def test_shares_that_cannot_be_kept_stop_the_start(tenants: str, said: str) -> None:
+    with pytest.raises(SettingsRefused, match=said):
+        load(None, {"TIDEGATE_FLOW__TENANTS": tenants})

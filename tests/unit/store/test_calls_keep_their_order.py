@@ -165,6 +165,8 @@ class CallsMachine(RuleBasedStateMachine):
         if hasattr(self, "model"):
             counted = {status: n for (_, _, status), n in self.store.counters.calls.items() if n}
             assert counted == {status: len(self._of(status)) for _, status in self.model.values()}
+            waiting = len(self._of("waiting"))
+            assert self.store.counters.flows == ({("erp", "standard", "t", ""): waiting} if waiting else {})
 
     def teardown(self) -> None:
         if not hasattr(self, "model"):

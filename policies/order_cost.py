@@ -1,0 +1,34 @@
+"""What a call costs the one who has it made: the time for which it alone would keep the system busy.
+
+A limit of N per W is kept busy for W / N by each unit; C places are kept busy for the C-th part of the time that a
+call is there. A call costs the most that any of its limits says, so whoever makes slow calls pays for the places they
+hold, and where only the rate is scarce all calls cost the same.
+"""
+
+from collections.abc import Iterable
+
+from policies.limits import ConcurrencyLimit, RateLimit
+
+SPREAD = 4
+
+
+def cost_us(limits: Iterable[object], held_ns: int, units: int = 1) -> int:
+    """The cost of a call in microseconds of the system's time, 1 or more. `held_ns`: how long it is in flight."""
+    return max([1, *(_busy_ns(limit, held_ns, units) // 1_000 for limit in limits)])
+
+
+def settled_cost(expected: int, found: int) -> int:
+    """What is charged in the end for a call that was charged `expected` at its start.
+
+    Within a factor of four, so that one call that hangs does not put off its tenant's others for very long: the bounds
+    of the order hold with costs that differ by so much at most, for calls that are expected to cost the same.
+    """
+    return min(max(found, -(-expected // SPREAD)), expected * SPREAD)
+
+
+def _busy_ns(limit: object, held_ns: int, units: int) -> int:
+    if isinstance(limit, RateLimit):
+        return limit.window_ns * units // limit.limit
+    if isinstance(limit, ConcurrencyLimit):
+        return held_ns // limit.limit
+    return 0

@@ -1,0 +1,26 @@
+"""What a call costs: its part of the limit that it keeps busy the longest."""
+
+import pytest
+
+from policies.limits import ConcurrencyLimit, RateLimit
+from policies.order_cost import cost_us, settled_cost
+
+RATE = RateLimit(10, 1_000_000_000, "10/1s")
+PLACES = ConcurrencyLimit(5)
+
+
+@pytest.mark.parametrize(
+    ("held_ms", "units", "cost_ms"),
+    [(50, 1, 100), (50, 3, 300), (500, 1, 100), (2_000, 1, 400)],
+)
+def test_a_call_costs_the_most_that_any_limit_says(held_ms, units, cost_ms):
+    assert cost_us([RATE, PLACES], held_ms * 1_000_000, units) == cost_ms * 1_000
+
+
+def test_a_call_costs_something_where_nothing_is_limited():
+    assert cost_us([], 0) == 1
+
+
+@pytest.mark.parametrize(("found", "charged"), [(100, 100), (350, 350), (9_000, 400), (10, 25)])
+def test_what_is_charged_in_the_end_is_within_a_factor_of_four(found, charged):
+    assert settled_cost(100, found) == charged
