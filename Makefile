@@ -11,6 +11,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-gate bench-rabbitmq fault-rabbitmq lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq rabbitmq4 lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq mutants lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -53,6 +54,8 @@ fault-rabbitmq: $(DEV_READY) ## contract and broker faults against the installed
 
 mutants: $(DEV_READY) ## planted faults in gate, order and spending, each caught by name from the ERP's log alone
 	@$(PY) -m tests.fault.mutants
+pictures: $(RUN_READY) ## draw `tidegate top` and the report page of a real run into ops/docs
+	@$(PY) -m ops.pictures ops/docs
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
 	@sh ops/lock.sh $(PY)

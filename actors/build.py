@@ -23,6 +23,8 @@ from actors.doors.http.server import HttpDoor
 from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
+from actors.operator_clock import OrderClock
+from actors.operator_settings import LiveSettings
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -44,7 +46,7 @@ from policies.lanes import LANES
 from policies.limit_words import parse_limits
 from policies.partitions import PartitionMap
 from policies.vendors import VENDORS
-from policies.watermarks import Watermarks
+from policies.watermarks import marks_of_lanes
 
 VERSION = "0.1.0"
 
@@ -66,7 +68,9 @@ class Builder:
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
         self._acceptor = Acceptor(broker, REGISTRY, routes, spread)
         controls = Controls(store, clock)
-        marks = Watermarks(settings.flow.waiting_high, settings.flow.waiting_low)
+        flow = settings.flow
+        parts = {"standard": flow.standard_share_percent, "bulk": flow.bulk_share_percent}
+        marks = marks_of_lanes(flow.waiting_high, flow.waiting_low, parts)
         queues = {d.domain: spread.queues(d.domain) for d in self._deciders.values()}
         self.house = House(
             store=store,
@@ -79,6 +83,16 @@ class Builder:
             system=SYSTEM,
             caller_domain=CALLER_DOMAIN,
             consumed=queues,
+            live=LiveSettings(
+                controls,
+                clock,
+                SYSTEM,
+                parse_limits(settings.erp.limits),
+                self._floors(),
+                settings.flow.tenant_shares(),
+                lambda: self.house.poster,
+            ),
+            partitions=settings.broker.partitions,
         )
         self._topology = build_topology(list(queues), spread)
 
@@ -104,6 +118,7 @@ class Builder:
             "erp-requests": lambda: self._decider("erp-requests"),
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
+            "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace),
             "housekeeping": lambda: Housekeeping(self._store),
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION), listen.dup),
@@ -123,11 +138,14 @@ class Builder:
         """Keep other ERP limits from now on, in the running poster and in every one that is made after it."""
         settings = self._settings
         self._settings = msgspec.structs.replace(settings, erp=msgspec.structs.replace(settings.erp, limits=words))
-        if self.house.poster is not None:
-            self.house.poster.gate.set_limits(parse_limits(words), self.house.clock.boot_ns())
+        self.house.live.configure(parse_limits(words))
 
     def _waiting(self) -> int:
         return sum(self._store.counters.waiting(SYSTEM, lane) for lane in LANES)
+
+    def _floors(self) -> dict[str, int]:
+        flow = self._settings.flow
+        return {"standard": flow.standard_floor_percent, "bulk": flow.bulk_floor_percent}
 
     def _decider(self, name: str) -> Actor:
         house, decider = self.house, self._deciders[name]
@@ -142,16 +160,16 @@ class Builder:
         token = Path(erp.token_file).read_text().strip() if erp.token_file else None
         vendor = VENDORS[erp.signals]
         adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token, vendor=vendor)
-        floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
-        shares = settings.flow.tenant_shares(), settings.flow.workload_shares()
+        shares = house.live.shares(), settings.flow.workload_shares()
         steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
-        gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, *shares, steering)
+        gate = Gate(house.live.limits(), house.entropy.random, house.live.floors(), *shares, steering)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
         keep = {"standard": settings.plan.standard_keep_percent, "bulk": settings.plan.bulk_keep_percent}
         pace = Pace(gate, house.clock, calendar_of(settings), keep, self._waiting)
         ask_seconds = erp.ask_limits_seconds
         poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN, ask_seconds, pace)
         house.poster = house.desk.poster = poster
+        house.live.apply()
         return poster
 
 

@@ -9,6 +9,7 @@ import msgspec
 from actors.caller.gate import Closed
 from actors.gate_view import at, plan_sentence
 from actors.house import House
+from actors.operator_records import CANCELLED
 from actors.runtime.clock import microseconds, moment
 from broker.store.backlog import Backlog
 from broker.store.reads import Control, MessageRecord
@@ -82,6 +83,9 @@ class Explainer:
             case "done":
                 return Explanation(key, "done", f"It is posted at the ERP as {call.document}; nothing is left to do.")
             case "refused":
+                if (call.reason or "").startswith(CANCELLED):
+                    why = (call.reason or "").partition(": ")[2]
+                    return Explanation(key, "cancelled", f"It was {why}. Nothing was sent to the ERP.")
                 owner = await self._owner(call)
                 return Explanation(key, "refused", f"The ERP refused it: {call.reason}.", owner=owner)
             case "exception":
@@ -105,7 +109,7 @@ class Explainer:
 
     async def _waiting(self, key: str, call: Call) -> Explanation:
         house = self._house
-        if order := house.controls.on_call(call.system, house.caller_domain, call.lane):
+        if order := house.controls.blocks(call):
             return self._ordered(key, order, "It waits for the ERP")
         if call.not_before > microseconds(house.clock.now()):
             until = moment(call.not_before)

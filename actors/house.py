@@ -9,7 +9,9 @@ from actors.caller.poster import Poster
 from actors.controls import Controls
 from actors.decider import DeciderActor
 from actors.doors.desk import Desk
-from actors.runtime.clock import Clock
+from actors.operator_clock import Pace
+from actors.operator_settings import LiveSettings
+from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
 from actors.runtime.supervisor import Supervisor
 from broker.port import Broker, BrokerError, QueueStatistics
@@ -32,13 +34,20 @@ class House:
     caller_domain: str
     consumed: dict[str, list[str]]
     """Queues that each domain must be consuming for the daemon to be ready."""
+    live: LiveSettings
+    partitions: int
     root: Supervisor | None = None
     poster: Poster | None = None
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
     restarts: int = 0
     broker_problem: str | None = None
     recent: list[dict[str, Any]] = field(default_factory=list)
     """The last supervision events, newest last."""
+
+    def now(self) -> int:
+        """Microseconds since the epoch."""
+        return microseconds(self.clock.now())
 
     async def is_ready(self) -> bool:
         """Every child is up, the store writes, and the broker itself says that every queue is consumed by us."""

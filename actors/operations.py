@@ -2,96 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from actors.controls import OPPOSITE, VERBS, Order
+from actors.erp_requests import OPERATION
 from actors.house import House
-from actors.runtime.clock import microseconds
-from contracts.errors import ContractError, nearest
-from policies.lanes import LANES
+from actors.operator_effects import Effects, rfc3339
+from actors.operator_orders import OrderPlanner
+from actors.operator_places import Places, check_words
+from actors.operator_plans import Plan, Plans
+from actors.operator_records import Command, CommitCommand, Effect, SettingCommand, Undo, UndoCommand, WorkCommand
+from actors.operator_work import WORK_VERBS, WorkPlanner
+from actors.runtime.clock import moment
+from broker.store.rows import AuditRow, CallMove, ControlEnd
+from broker.store.unit import Unit
+from contracts.errors import ContractError
 
-REASON_MAX = 500
-WHO_MAX = 100
-
-
-class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator asks for; `until` is RFC 3339 with an offset."""
-
-    target: str
-    reason: str
-    who: str
-    until: datetime | None = None
-    dry_run: bool = False
-
-
-class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the command did, or would do: work that stands still or moves on because of it."""
-
-    verb: str
-    target: str
-    done: bool
-    waiting_calls: int
-    queued_messages: int
-    in_flight_calls: int
-    note: str
-
-
-class Places(msgspec.Struct, frozen=True):
-    """What an order can be about. `queues`: the queues of each domain."""
-
-    system: str
-    caller_domain: str
-    queues: Mapping[str, Sequence[str]]
-
-    def of(self, verb: str) -> list[str]:
-        """What this verb can name: calls can be held, whatever moves can be paused, and doors are closed together."""
-        lanes = [f"lane:{lane}" for lane in LANES]
-        match OPPOSITE.get(verb, verb):
-            case "drain":
-                return ["all"]
-            case "hold":
-                return ["all", self.system, self.caller_domain, *lanes]
-        return ["all", *sorted(self.queues), self.system, *lanes]
-
-    def has(self, verb: str, target: str) -> bool:
-        """Whether the verb has an effect on the target."""
-        queue = target.removeprefix("queue:")
-        is_queue = queue != target and any(queue in queues for queues in self.queues.values())
-        return target in self.of(verb) or (is_queue and OPPOSITE.get(verb, verb) == "pause")
-
-
-def check(verb: str, command: Command, places: Places, now: datetime) -> None:
-    """Refuse an order that names nothing, gives no reason or has ended.
-
-    Raises:
-        ContractError: operation.* or date.format, with the path.
-    """
-    target = command.target
-    if not places.has(verb, target):
-        known = places.of(verb)
-        queues = [f"queue:{queue}" for of_domain in places.queues.values() for queue in of_domain]
-        also = ", or queue:NAME" if OPPOSITE.get(verb, verb) == "pause" else ""
-        guess = nearest(target, [*known, *queues] if also else known)
-        hint = f' Did you mean "{guess}"?' if guess else ""
-        detail = f"{verb} takes one of {', '.join(known)}{also}.{hint}"
-        raise ContractError("operation.target", detail, "/target", known=known, nearest=guess)
-    _check_text(command.reason, REASON_MAX, "operation.reason", "Say why", "/reason")
-    _check_text(command.who, WHO_MAX, "operation.who", "Say who you are", "/who")
-    if command.until is not None:
-        if verb in OPPOSITE:
-            raise ContractError("operation.until", f"{verb} takes effect at once; leave it out.", "/until")
-        if command.until.tzinfo is None:
-            raise ContractError("date.format", "Give the offset from UTC, as in 2026-03-01T14:00:00Z.", "/until")
-        if command.until <= now:
-            raise ContractError("operation.until", "It is past already; leave it out for no end.", "/until")
-
-
-def _check_text(text: str, characters_max: int, code: str, wish: str, path: str) -> None:
-    if not text.strip() or len(text) > characters_max or not text.isprintable():
-        raise ContractError(code, f"{wish}, in 1 to {characters_max} printable characters.", path)
+__all__ = ["Command", "CommitCommand", "Effect", "Operations", "SettingCommand", "UndoCommand", "WorkCommand"]
 
 
 class Operations:
@@ -99,11 +27,12 @@ class Operations:
 
     def __init__(self, house: House) -> None:
         self._house = house
-
-    def places(self) -> Places:
-        """What can be named."""
-        house = self._house
-        return Places(house.system, house.caller_domain, house.consumed)
+        self._plans = Plans(house)
+        places = Places(house.system, house.caller_domain, house.consumed, house.partitions, (OPERATION,))
+        effects = Effects(house)
+        self.places, self._effects = places, effects
+        self._orders = OrderPlanner(house, places, effects)
+        self._work = WorkPlanner(house, places, effects)
 
     async def run(self, verb: str, command: Command) -> Effect:
         """Carry out `pause`, `hold`, `drain` or their ends `resume`, `release`, `undrain`.
@@ -115,37 +44,135 @@ class Operations:
             ContractError: operation.* codes; nothing was changed.
             StoreUnavailable: it could not be made durable and is not in force.
         """
-        check(verb, command, self.places(), self._house.clock.now())
-        if not command.dry_run:
-            if verb in VERBS:
-                until = microseconds(command.until) if command.until else None
-                await self._house.controls.give(Order(verb, command.target, command.who, command.reason, until))
-            else:
-                await self._end(verb, command)
-            if self._house.poster is not None:
-                await self._house.poster.settle_orders()
-        return await self._effect(verb, command)
+        return await self._answer(await self._orders.order(verb, command), command.dry_run)
 
-    async def _end(self, verb: str, command: Command) -> None:
-        opposite = OPPOSITE[verb]
-        if not await self._house.controls.end(opposite, command.target, command.who, command.reason):
-            others = [o.target for o in self._house.controls.in_force() if o.verb == opposite]
-            listed = ", ".join(others) or "none"
-            detail = f"No {opposite} of {command.target} is in force. In force: {listed}."
-            raise ContractError("operation.nothing", detail, "/target", known=others)
+    async def set(self, command: SettingCommand, unset: bool = False) -> Effect:
+        """Set something live, or take that back; it acts on the backlog before this returns.
 
-    async def _effect(self, verb: str, command: Command) -> Effect:
-        house = self._house
-        lanes = [command.target.removeprefix("lane:")] if command.target.startswith("lane:") else list(LANES)
-        waiting = sum(house.store.counters.waiting(house.system, lane) for lane in lanes)
-        queued = sum(row.ready for row in await house.queues() if self._concerns(command.target, row.queue))
-        flying = house.poster.in_flight() if house.poster else 0
-        note = "nothing was changed (dry run)" if command.dry_run else "in force; it survives a restart"
-        if not command.dry_run and verb in OPPOSITE:
-            note = "ended"
-        return Effect(verb, command.target, not command.dry_run, waiting, queued, flying, note)
+        Raises:
+            ContractError, StoreUnavailable: as `run`.
+        """
+        plan = await self._orders.unsetting(command) if unset else await self._orders.setting(command)
+        return await self._answer(plan, command.dry_run)
 
-    def _concerns(self, target: str, queue: str) -> bool:
-        parts = queue.split(".")
-        named = {f"queue:{queue}", "all", *(parts[1:2]), *(f"lane:{part}" for part in parts[2:3])}
-        return target in named
+    async def work(self, verb: str, command: WorkCommand) -> Effect:
+        """Carry out `cancel`, `reprioritise`, `move` or `purge` on waiting work.
+
+        What is named by a scope, and every purge, is shown first (`dry_run`) and carried out by its token.
+
+        Raises:
+            ContractError, StoreUnavailable: as `run`.
+        """
+        if not command.dry_run and (command.scope is not None or verb == "purge"):
+            detail = f"Look first: {verb} with dry_run says what it concerns, and gives the token that carries it out."
+            raise ContractError("operation.look_first", detail, "/dry_run")
+        return await self._answer(await self._work.plan(verb, command), command.dry_run)
+
+    async def _answer(self, plan: Plan, dry_run: bool) -> Effect:
+        return await self._plans.show(plan) if dry_run else await self._plans.carry_out(plan)
+
+    async def commit(self, command: CommitCommand) -> Effect:
+        """Carry out exactly what a dry run has shown.
+
+        Raises:
+            ContractError: operation.token, or operation.moved when the world is no longer as it was shown.
+            StoreUnavailable: nothing was changed.
+        """
+        check_words("as shown", command.who)
+        shown = await self._plans.shown(command.token)
+        plan = await self._again(shown.verb, shown.command)
+        if plan.digest != shown.digest:
+            detail = "What this command concerns has changed since it was shown. Nothing was done; look again."
+            raise ContractError("operation.moved", detail, "/token")
+        return await self._plans.carry_out(msgspec.structs.replace(plan, who=command.who), shown.id)
+
+    async def _again(self, verb: str, text: str) -> Plan:
+        """The plan of a command that was kept as JSON."""
+        kind: Any = {"set": SettingCommand, "unset": SettingCommand, **dict.fromkeys(WORK_VERBS, WorkCommand)}
+        command = msgspec.json.decode(text, type=kind.get(verb, Command))
+        match command:
+            case SettingCommand():
+                return await (self._orders.setting(command) if verb == "set" else self._orders.unsetting(command))
+            case WorkCommand():
+                return await self._work.plan(verb, command)
+        return await self._orders.order(verb, command)
+
+    # undo ----------------------------------------------------------------------------------------------------
+
+    async def undo(self, command: UndoCommand) -> Effect:
+        """Take back a done operation: what it gave ends, what it ended is given back, what it moved goes back.
+
+        Calls that are no longer where it put them are left alone, and named.
+
+        Raises:
+            ContractError: operation.no_undo, or operation.moved when others have changed it since.
+            StoreUnavailable: nothing was changed.
+        """
+        check_words(command.reason, command.who)
+        record, undo = await self._plans.done(command.operation)
+        unit = Unit(self._house.now())
+        self._undo_orders(unit, undo, command)
+        left = await self._undo_moves(unit, undo, command)
+        self._plans.take_back(unit, record.id)
+        facts = {"operation": record.id, "reason": command.reason, "left_alone": left or None}
+        unit.audits.append(AuditRow(unit.at, command.who, "operation.undone", record.verb, facts))
+        await self._plans.write(unit, bool(undo.moves))
+        note = f"{record.verb} of {record.id} is undone"
+        if left:
+            note += f"; {len(left)} calls had gone on meanwhile and are left alone"
+        moved = len(unit.call_moves)
+        return Effect("undo", record.verb, True, moved, 0, 0, note, left_alone=left, operation=record.id)
+
+    def _undo_orders(self, unit: Unit, undo: Undo, command: UndoCommand) -> None:
+        controls = self._house.controls
+        for given in undo.ends:
+            standing = controls.standing(given.verb, given.target)
+            if standing is None or standing.since != given.since:
+                detail = f"The {given.verb} of {given.target} that it gave is no longer in force."
+                raise ContractError("operation.moved", detail, "/operation")
+            unit.control_ends.append(ControlEnd(given.verb, given.target, unit.at, command.who, command.reason))
+        ended = {(given.verb, given.target) for given in undo.ends}
+        for order in undo.orders:
+            if order.until is not None and order.until <= unit.at:
+                continue
+            if (order.verb, order.target) not in ended and controls.standing(order.verb, order.target):
+                detail = f"Another {order.verb} of {order.target} is in force meanwhile."
+                raise ContractError("operation.moved", detail, "/operation")
+            controls.add_back(unit, order)
+
+    async def _undo_moves(self, unit: Unit, undo: Undo, command: UndoCommand) -> list[str]:
+        """Have the unit move back what stands where it was put; intent ids of the rest."""
+        found = {call.seq: call for call in await self._work.by_intent([moved.intent_id for moved in undo.moves])}
+        left = []
+        for moved in undo.moves:
+            call = found.get(moved.seq)
+            where = (moved.lane_after, moved.not_before_after)
+            if call is None or call.status != "waiting" or (call.lane, call.not_before) != where:
+                left.append(moved.intent_id)
+                continue
+            unit.call_moves.append(
+                CallMove(call, moved.lane, moved.order_ref, moved.not_before, command.who, command.reason)
+            )
+        return left
+
+    # looking -------------------------------------------------------------------------------------------------
+
+    def eta_of_all(self) -> str | None:
+        """When the last of all waiting calls may start; None when nothing waits, or nobody can say."""
+        waiting = self._effects.all_waiting()
+        return None if not waiting or self._effects.stopped() else rfc3339(self._effects.eta(waiting - 1))
+
+    async def history(self, limit: int) -> list[dict[str, Any]]:
+        """The last operations, newest first, with what undoes them."""
+        return [
+            {
+                "operation": record.id,
+                "verb": record.verb,
+                "who": record.who,
+                "at": rfc3339(moment(record.done_at or record.made_at)),
+                "effect": msgspec.json.decode(record.effect),
+                "can_be_undone": record.undo is not None and record.undone_at is None,
+                "undone_at": rfc3339(moment(record.undone_at)) if record.undone_at else None,
+            }
+            for record in await self._plans.operations(limit)
+        ]

@@ -71,15 +71,20 @@ class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Order and back-pressure. Floors in percent of the calls; the marks count waiting calls.
+    """Order and back-pressure. Floors in percent of the calls.
 
-    Shares stand in sections of their own: `[flow.tenants.acme]` and `[flow.workloads.billing-cycle]`.
+    The marks count what waits: messages not handled yet and calls. The shares say at which part of the marks a lower
+    lane is refused, so that there is always room for what is more urgent.
+
+    Shares of tenants and workloads stand in sections of their own: `[flow.tenants.acme]`, `[flow.workloads.billing]`.
     """
 
     standard_floor_percent: int = 10
     bulk_floor_percent: int = 5
     waiting_high: int = 2_000_000
     waiting_low: int = 1_800_000
+    standard_share_percent: int = 90
+    bulk_share_percent: int = 80
     tenants: dict[str, TenantShare] = {}
     workloads: dict[str, WorkloadShare] = {}
 
@@ -179,6 +184,8 @@ def check(settings: Settings) -> Settings:
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)
+    _range("flow.standard_share_percent", settings.flow.standard_share_percent, 1, 100)
+    _range("flow.bulk_share_percent", settings.flow.bulk_share_percent, 1, settings.flow.standard_share_percent)
     if settings.flow.standard_floor_percent + settings.flow.bulk_floor_percent > 50:
         raise SettingsRefused("flow: the floors add up to more than 50 percent, which would leave urgent work waiting")
     settings.flow.tenant_shares()

@@ -178,6 +178,7 @@ class Status:
                 {
                     "verb": o.verb,
                     "target": o.target,
+                    "value": o.value,
                     "who": o.who,
                     "reason": o.reason,
                     "since": iso(o.since),

@@ -11,6 +11,7 @@ tidegate (rest for one: what stands below relies on what stands above)
 │   └── erp-poster        calls -> gate -> ERP
 ├── services (one for one)
 │   ├── timers            messages at their moment
+│   ├── orders            standing orders begin and end in time
 │   ├── housekeeping      a short write-ahead log
 │   └── watchdog          replaces the silent
 └── doors (one for one)
@@ -50,7 +51,7 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
             *optional("relay"),
             SupervisorSpec("deciders", (leaf("credit-policy"), leaf("erp-requests"))),
             SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0),)),
-            SupervisorSpec("services", (leaf("timers"), leaf("housekeeping"), leaf("watchdog"))),
+            SupervisorSpec("services", (leaf("timers"), leaf("orders"), leaf("housekeeping"), leaf("watchdog"))),
             SupervisorSpec("doors", (leaf("http"), *optional("amqp"))),
         ),
     )

@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import os
 import sys
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from actors.settings import Settings, SettingsRefused
-from ops.client import Client, DaemonAway, Refused
-from ops.config import CONFIG, load
+from actors.settings import SettingsRefused
+from ops.cli_operators import COMMANDS
+from ops.cli_shared import Shared, common, pass_shared
+from ops.client import DaemonAway, Refused
+from ops.config import CONFIG
 
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 """For verbs that are programs of their own: they read their options (and --help) themselves."""
-
-
-class Shared:
-    """What all verbs share: where the settings are, and how to print."""
-
-    def __init__(self, config: Path | None, data: str | None, as_json: bool) -> None:
-        self.config = config
-        self.data = data
-        self.as_json = as_json
-
-    def settings(self, **overrides: Any) -> Settings:
-        """The checked settings."""
-        return load(self.config, os.environ, {"data.directory": self.data, **overrides})
-
-    def client(self, url: str | None = None) -> Client:
-        """A client of the daemon that these settings describe."""
-        settings = self.settings()
-        host = f"http://{settings.http.host}:{settings.http.port}"
-        return Client(url or os.environ.get("TIDEGATE_URL") or host, settings.directory / "operator.token")
-
-    def say(self, value: dict[str, Any], human: Callable[[], None]) -> None:
-        """Print for scripts or for people."""
-        if self.as_json:
-            click.echo(json.dumps(value))
-        else:
-            human()
-
-
-pass_shared = click.make_pass_decorator(Shared)
-
-
-def _also_here(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """An option of the whole program, given behind the verb."""
-    if value:
-        setattr(context.ensure_object(Shared), str(parameter.name), value)
-
-
-def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--config`, `--data` and `--json` may stand before the verb or behind it."""
-    hidden: dict[str, Any] = {"expose_value": False, "callback": _also_here}
-    for option in (
-        click.option("--config", type=click.Path(path_type=Path), help="TOML file.", **hidden),
-        click.option("--data", help="Data directory.", **hidden),
-        click.option("--json", "as_json", is_flag=True, help="Machine-readable output.", **hidden),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -295,62 +244,7 @@ def token(shared: Shared) -> None:
     shared.say({"path": str(path), "exists": path.exists()}, lambda: click.echo(str(path)))
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may know no name for its user
-        return f"uid {os.getuid()}"
-
-
-def _verb(name: str, doc: str, example: str, default_target: str | None = None) -> click.Command:
-    """A verb that gives or ends a standing order."""
-
-    @click.command(name, help=f"{doc}\n\n\b\nExample:\n  tidegate {example}")
-    @click.argument("target", default=default_target, required=default_target is None)
-    @click.option("--reason", required=True, help="Why; it is kept in the audit.")
-    @click.option(
-        "--until",
-        metavar="TIME",
-        type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]),
-        help="When it ends by itself, with offset: 2026-03-01T14:00Z.",
-    )
-    @click.option("--who", default=_login, help="You (default: the login name).")
-    @click.option("--dry-run", is_flag=True, help="Only say what it would concern.")
-    @common
-    @pass_shared
-    def verb(shared: Shared, target: str, reason: str, until: datetime | None, who: str, dry_run: bool) -> None:
-        from ops.verbs import run_verb
-
-        order = {"target": target, "reason": reason, "who": who, "until": until, "dry_run": dry_run}
-        with shared.client() as client:
-            raise SystemExit(run_verb(client, shared.settings(), name, order, shared.as_json))
-
-    return verb
-
-
-_STAYS = "The order is durable, audited, and stays in force until it is ended or its time is up."
-for _command in (
-    _verb(
-        "pause",
-        f"Take no new work from TARGET: all, a domain (erp-poster), lane:bulk, queue:NAME. {_STAYS}",
-        'pause lane:bulk --reason "month end closing" --until 2026-03-01T06:00Z',
-    ),
-    _verb("resume", "End a pause.", 'resume lane:bulk --reason "closing is done"'),
-    _verb(
-        "hold",
-        f"Let no new call start to the system TARGET. {_STAYS}",
-        'hold erp --reason "ERP upgrade tonight"',
-        "erp",
-    ),
-    _verb("release", "End a hold.", 'release erp --reason "upgrade is done"', "erp"),
-    _verb(
-        "drain",
-        f"Close the doors, finish what is here, and report what is left. {_STAYS}",
-        'drain --reason "moving to another host"',
-        "all",
-    ),
-    _verb("undrain", "Open the doors again.", 'undrain --reason "moved"', "all"),
-):
+for _command in COMMANDS:
     tidegate.add_command(_command)
 
 

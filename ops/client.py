@@ -103,6 +103,12 @@ class Client:
         effect: dict[str, Any] = self._ask("POST", f"/v1/ops/{verb}", json=body, headers=self._authorised())
         return effect
 
+    def look(self, what: str, **parameters: Any) -> dict[str, Any]:
+        """One of the operators' views: `top`, `calls`, `search`, `left`, `audit`, `operations`."""
+        named = {name: value for name, value in parameters.items() if value is not None}
+        found: dict[str, Any] = self._ask("GET", f"/v1/ops/{what}", params=named, headers=self._authorised())
+        return found
+
     def is_ready(self) -> bool:
         """Whether the daemon takes and does work."""
         try:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from actors.controls import OPPOSITE, VERBS, Controls, Order
+from actors.operator_records import Command
 from actors.runtime.clock import SystemClock, microseconds
 from broker.store.store import Store
 
 
-def operate(directory: Path, verb: str, target: str, who: str, reason: str, until: datetime | None) -> dict[str, Any]:
+def operate(directory: Path, verb: str, target: str, command: Command) -> dict[str, Any]:
     """Give or end an order in the store itself.
 
     Raises:
         StoreRefused: a daemon has the store after all, or it cannot be used.
     """
-    return asyncio.run(_operate(directory, verb, target, who, reason, until))
+    return asyncio.run(_operate(directory, verb, target, command))
 
 
-async def _operate(
-    directory: Path, verb: str, target: str, who: str, reason: str, until: datetime | None
-) -> dict[str, Any]:
+async def _operate(directory: Path, verb: str, target: str, command: Command) -> dict[str, Any]:
     clock = SystemClock()
     async with Store(directory) as store:
         writing = asyncio.ensure_future(store.writer.run())
@@ -32,10 +30,10 @@ async def _operate(
             await controls.load()
             done = True
             if verb in VERBS:
-                end = microseconds(until) if until else None
-                await controls.give(Order(verb, target, who, reason, end))
+                until, begins = (None if at is None else microseconds(at) for at in (command.until, command.begins))
+                await controls.give(Order(verb, target, command.who, command.reason, until, begins))
             else:
-                done = await controls.end(OPPOSITE[verb], target, who, reason)
+                done = await controls.end(OPPOSITE[verb], target, command.who, command.reason)
             await store.writer.idle()
         finally:
             writing.cancel()

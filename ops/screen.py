@@ -48,7 +48,9 @@ def render_status(overview: dict[str, Any]) -> RenderableType:
         parts.append(_table("keys with the longest lines", ["tenant", "lane", "key", "open"], overview["keys"]))
     if overview["orders"]:
         parts.append(
-            _table("orders in force", ["verb", "target", "who", "reason", "since", "until"], overview["orders"])
+            _table(
+                "orders in force", ["verb", "target", "value", "who", "reason", "since", "until"], overview["orders"]
+            )
         )
     if overview["exceptions"]:
         parts.append(_table("open exceptions", ["failure", "owner", "open"], overview["exceptions"]))
@@ -114,3 +116,43 @@ def show_exceptions(items: list[dict[str, Any]]) -> None:
         return
     columns = ["opened_at", "owner", "failure", "key", "cause"]
     console.print(_table("open exceptions, oldest first", columns, items))
+
+
+def show_calls(items: list[dict[str, Any]]) -> None:
+    """What stands in line."""
+    console = Console()
+    if not items:
+        console.print("no call stands there")
+        return
+    columns = ["intent_id", "key", "tenant", "lane", "status", "amount", "requested_at", "not_before", "stopped_by"]
+    console.print(_table("calls, first things first", columns, items))
+
+
+def show_found(found: dict[str, Any]) -> None:
+    """Everything under a key."""
+    console = Console()
+    if not (found["messages"] or found["calls"] or found["exceptions"]):
+        console.print(f"nothing is known under {found['key']}")
+        return
+    if found["messages"]:
+        columns = ["id", "type", "key", "tenant", "lane", "state", "accepted_at"]
+        console.print(_table("messages", columns, found["messages"]))
+    if found["calls"]:
+        show_calls(found["calls"])
+    if found["exceptions"]:
+        console.print(_table("open exceptions", ["opened_at", "owner", "failure", "key", "cause"], found["exceptions"]))
+
+
+def show_audit(items: list[dict[str, Any]]) -> None:
+    """Who did what, and why."""
+    rows = [{**item, "why": item["facts"].get("reason")} for item in items]
+    Console().print(_table("audit, newest first", ["seq", "at", "actor", "verb", "subject", "why"], rows))
+
+
+def show_operations(items: list[dict[str, Any]]) -> None:
+    """What was done, and what can be undone."""
+    rows = [
+        {**item, "target": item["effect"]["target"], "undo": "yes" if item["can_be_undone"] else item["undone_at"]}
+        for item in items
+    ]
+    Console().print(_table("operations, newest first", ["at", "operation", "verb", "target", "who", "undo"], rows))

@@ -133,7 +133,7 @@ def _free(spends: Iterable[tuple[int, int]], book: SpendBook, dry_ns: int, now_n
 
 def keeps_for(lane: str, allowed: int, keep_percent: Mapping[str, int]) -> int:
     """Units of a long limit that this lane leaves to the lanes above it."""
-    return -(-allowed * keep_percent.get(lane, 0) // 100)
+    return min(-(-allowed * keep_percent.get(lane, 0) // 100), max(allowed - 1, 0))
 
 
 def may_spend(lane: str, used: int, allowed: int, keep_percent: Mapping[str, int], units: int = 1) -> bool:

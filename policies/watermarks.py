@@ -4,10 +4,13 @@ Hysteresis: refusing starts at the high mark and ends at the low one, so that th
 state is one bool, given and returned.
 """
 
+from collections.abc import Mapping
 from math import ceil
 from typing import TypeAlias
 
 from msgspec import Struct
+
+from policies.lanes import LANES
 
 _SECOND_NS = 1_000_000_000
 
@@ -29,6 +32,21 @@ class Watermarks(Struct, frozen=True):
             raise ValueError(f"waiting marks {self.waiting_low} and {self.waiting_high}: expected 0 <= low < high")
         if self.age_high_ns is not None and not 0 <= self.age_low_ns < self.age_high_ns:
             raise ValueError(f"age marks {self.age_low_ns} and {self.age_high_ns} ns: expected 0 <= low < high")
+
+
+def marks_of_lanes(high: int, low: int, shares_percent: Mapping[str, int]) -> dict[str, Watermarks]:
+    """Marks of each lane: its share of the marks of the whole house; a lane that is not named has all of it.
+
+    All count the same line, the one of everything that waits. So bulk is refused first, while there is room for what
+    is more urgent, and a flood of bulk can fill no more than its share.
+
+    Raises ValueError for marks that Watermarks refuses.
+    """
+    return {
+        lane: Watermarks(max(high * share // 100, 1), low * share // 100)
+        for lane in LANES
+        for share in (shares_percent.get(lane, 100),)
+    }
 
 
 class Accept(Struct, frozen=True, tag="accept"):

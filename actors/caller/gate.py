@@ -95,7 +95,9 @@ class Gate:
         steering: Steering | None = None,
     ) -> None:
         self.steering = steering or Steering()
-        self.budget = Budget(limits)
+        self.ceilings = tuple(limits)
+        """The limits that are configured or set; the budget may hold narrower ones that were learned."""
+        self.budget = Budget(self.ceilings)
         self.governor = Governor(self.budget, 0, self.steering.reserve_percent, self.steering.adapt)
         self.order = Order(floors, tenants, workloads)
         self._breakers: dict[str, Breaker] = {}
@@ -133,7 +135,8 @@ class Gate:
 
     def set_limits(self, limits: Iterable[Limit], now_ns: int) -> None:
         """Other limits are configured from now on; what was learned below them stays. Raises ValueError as Budget."""
-        self.governor.set_ceilings(limits, now_ns)
+        self.governor.set_ceilings(ceilings := tuple(limits), now_ns)
+        self.ceilings = ceilings
 
     def _breaker(self, operation: str) -> Breaker:
         if operation not in self._breakers:

@@ -9,17 +9,17 @@ looked up at the ERP by its intent id before anything is sent again (`_look_ups`
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Iterable
 
 import anyio
 import anyio.abc
-import msgspec
 
 from actors.adapters.port import Adapter, Answer, Lost
 from actors.caller.events import gate_rows, restored
-from actors.caller.gate import Admission, Closed, Gate, look_up_of
+from actors.caller.flight import Flight
+from actors.caller.gate import Closed, Gate
 from actors.caller.insist import RETRY_SECONDS, insist
+from actors.caller.lookups import LookUps
 from actors.caller.pace import Pace
 from actors.caller.questions import Questions
 from actors.caller.recovery import take_over
@@ -31,7 +31,7 @@ from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
-from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
+from broker.store.rows import CallChange, SpendEnd, SpendRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import GUARD_NS, arrival_bound, execution_bound
@@ -42,22 +42,6 @@ STARTS_MAX = 64
 """Calls begun in one transaction."""
 LEAD_NS_MAX = 50_000_000
 """How far ahead of its moment a call may be made durable."""
-
-
-class Flight(msgspec.Struct):
-    """A call on its way: `post` or `find`. It leaves at the moment of its admission, or as soon after as it can."""
-
-    admission: Admission
-    kind: str
-    call: Call
-    spend: int
-    held_ns: int = 0
-    left: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
-
-    @property
-    def leaves_ns(self) -> int:
-        """Not before this (boot clock)."""
-        return self.admission.lease.admitted_ns
 
 
 class Poster:
@@ -85,7 +69,7 @@ class Poster:
         self._worklist = Worklist(store.reads, adapter.system, gate.order, gate.cost)
         self._blocked: list[Block] | None = None
         self._questions = Questions(store, adapter, gate, ask_limits_seconds)
-        self._unknown: list[tuple[int, int, Call]] = []
+        self._look_ups = LookUps(gate, controls)
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
@@ -133,7 +117,9 @@ class Poster:
         if new and self.pace is not None:
             self.pace.came(new)
         more = self._worklist.follow(unit, committed)
-        for later in [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]:
+        moved = [move for move in unit.call_moves if move.call.system == self._adapter.system]
+        later_ones = [row.not_before for row in unit.calls] + [c.call.not_before for c in unit.call_changes]
+        for later in [*later_ones, *(move.not_before for move in moved)]:
             if later:
                 self._due_at = min(later, self._due_at or later)
         if more or unit.controls or unit.control_ends:
@@ -158,6 +144,24 @@ class Poster:
         for flight in leaving:
             await flight.left.wait()
 
+    async def rewrite(self, unit: Unit) -> Committed:
+        """Commit a unit that changes waiting calls, while nothing is being started.
+
+        So none of them is started as it was: after this the new lane, time or end holds.
+
+        Raises:
+            Conflict: one of them is no longer waiting as it was; nothing was changed.
+            StoreUnavailable: nothing was changed.
+        """
+        async with self._turning:
+            committed = await self._store.commit(unit)
+            for call in (*(c.call for c in unit.call_changes), *(m.call for m in unit.call_moves)):
+                self._worklist.drop(call)
+            for move in unit.call_moves:
+                self._worklist.returned(move.call.place._replace(lane=move.lane))
+        self._wake.set()
+        return committed
+
     def in_flight(self) -> int:
         """Calls on their way."""
         return len(self._flights)
@@ -181,10 +185,7 @@ class Poster:
         self._blocked = None
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
-            self._look_up_at(call, now_ns)
-
-    def _look_up_at(self, call: Call, due_ns: int) -> None:
-        heapq.heappush(self._unknown, (due_ns, call.seq, call))
+            self._look_ups.add(call, now_ns)
 
     # one turn ------------------------------------------------------------------------------------------------
 
@@ -214,8 +215,8 @@ class Poster:
         if self._due_at is not None:
             times.append((self._due_at - now) / 1e6)
         now_ns = context.clock.boot_ns()
-        if self._unknown and self._unknown[0][0] > now_ns:  # one that is due already waits for the gate
-            times.append((self._unknown[0][0] - now_ns) / 1e9)
+        if (due_ns := self._look_ups.next_ns(now_ns)) is not None:
+            times.append((due_ns - now_ns) / 1e9)
         return max(min(times), 0.0)
 
     def _choose(self, now_ns: int) -> tuple[list[Flight], Closed | None]:
@@ -239,12 +240,11 @@ class Poster:
     def _admit_next(self, now_ns: int) -> Flight | Closed | None:
         if (stands := self._stands(now_ns)) is not None:
             return stands
-        if self._may_look_up(now_ns):
-            call = self._unknown[0][2]
+        if (call := self._look_ups.due(now_ns)) is not None:
             admission = self.gate.admit_look_up(call, now_ns)
             if isinstance(admission, Closed):
                 return admission
-            heapq.heappop(self._unknown)
+            self._look_ups.take()
             return Flight(admission, "find", call, self._number())
         if self.pace is not None and (closed := self.pace.posts(now_ns)) is not None:
             return closed
@@ -273,23 +273,16 @@ class Poster:
         found = [*self.gate.rests(now_ns), *(self.pace.lanes(now_ns) if self.pace else [])]
         return min(found, key=lambda closed: (closed.until_ns is None, closed.until_ns or 0), default=None)
 
-    def _may_look_up(self, now_ns: int) -> bool:
-        if not self._unknown or self._unknown[0][0] > now_ns:
-            return False
-        return self.gate.resting(look_up_of(self._unknown[0][2].operation), now_ns) is None
-
     def _block(self, now_ns: int) -> None:
-        """Take out of the order what may not go now: lanes by order or by the calendar, operations that rest."""
-        blocks = [Block(lane=lane) for lane in LANES if self._is_lane_closed(lane, now_ns)]
+        """Take out of the order what may not go now: by orders, by the calendar, because its operation rests."""
+        scopes = self._controls.stopping(self._adapter.system)
+        blocks = [Block(s.lane, s.tenant, None, s.operation, s.partition) for s in scopes]
+        if self.pace is not None:
+            blocks += [Block(lane=lane) for lane in LANES if self.pace.lane(lane, now_ns) is not None]
         blocks += [Block(operation=operation) for operation in self.gate.resting_operations(now_ns)]
         if blocks != self._blocked:
             self._worklist.set_blocks(blocks)
             self._blocked = blocks
-
-    def _is_lane_closed(self, lane: str, now_ns: int) -> bool:
-        if self._controls.first_on([f"lane:{lane}"]) is not None:
-            return True
-        return self.pace is not None and self.pace.lane(lane, now_ns) is not None
 
     def _number(self) -> int:
         self._next_spend += 1
@@ -335,7 +328,7 @@ class Poster:
             if flight.kind == "post":
                 self._worklist.give_back(flight.admission.call)
             else:
-                self._look_up_at(flight.call, now_ns)
+                self._look_ups.add(flight.call, now_ns)
 
     # one call ------------------------------------------------------------------------------------------------
 
@@ -384,7 +377,7 @@ class Poster:
         elif step.call.status == "waiting":
             self._worklist.returned(step.call.place)
         if step.look_up_after_us is not None:
-            self._look_up_at(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
+            self._look_ups.add(step.call, context.clock.boot_ns() + step.look_up_after_us * 1_000)
         if step.hold_system is not None:
             await self._hold(step.hold_system, context)
         return True

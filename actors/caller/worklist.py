@@ -71,6 +71,7 @@ class Worklist:
         if not committed.promoted:
             return bool(rows)
         over = {c.call.order_ref for c in unit.call_changes if c.call.system == self._system and not c.call.open}
+        over |= {move.call.order_ref for move in unit.call_moves if move.call.system == self._system}
         self._promoted |= over
         return bool(rows or over)
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from actors.caller.poster import Poster
-from actors.controls import Controls
+from actors.controls import Controls, queue_subject
+from actors.doors.pressure import Pressure
 from actors.doors.repeats import Repeats
 from actors.runtime.clock import Clock, microseconds
 from broker.accept import Acceptor, Arrival
 from broker.port import Delivery, MessageTooLarge
-from broker.store.rows import Accept, ExceptionRow
+from broker.store.rows import Accept, ExceptionRow, MessageRow
 from broker.store.store import Store
 from broker.store.unit import Accepted, Unit
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from policies.lanes import LANES
-from policies.watermarks import Refuse, Watermarks, at_the_door
+from policies.scope import Subject
+from policies.watermarks import Watermarks
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,17 +54,21 @@ class Desk:
     """Accepts messages for all doors."""
 
     def __init__(
-        self, store: Store, acceptor: Acceptor, controls: Controls, clock: Clock, marks: Watermarks, system: str
+        self,
+        store: Store,
+        acceptor: Acceptor,
+        controls: Controls,
+        clock: Clock,
+        marks: Mapping[str, Watermarks],
+        system: str,
     ) -> None:
         self._store = store
         self._acceptor = acceptor
         self._controls = controls
         self._clock = clock
-        self._marks = marks
+        self._pressure = Pressure(store.counters, controls, clock, marks, system)
         self._system = system
         self._repeats = Repeats(store.reads)
-        self._refusing = False
-        self.poster: Poster | None = None
         self.refused = 0
 
     def check_open(self) -> None:
@@ -73,29 +79,36 @@ class Desk:
         """
         if order := self._controls.draining():
             raise Busy("door.draining", 30, f"draining since {order.who} asked for it: {order.reason}")
-        waiting = sum(self._store.counters.waiting(self._system, lane) for lane in LANES)
-        if waiting <= self._marks.waiting_low:
-            self._refusing = False
-            return
-        decision = at_the_door(self._marks, self._refusing, waiting, 0, self._rate())
-        self._refusing = isinstance(decision, Refuse)
-        if isinstance(decision, Refuse):
+        if (refusal := self._pressure.of(LANES[0])) is not None:
             self.refused += 1
-            raise Busy("door.busy", decision.come_back_seconds, decision.reason)
+            raise Busy("door.busy", refusal.come_back_seconds, refusal.reason)
+
+    def _check_lanes(self, rows: Iterable[MessageRow]) -> None:
+        """Raise Busy if the doors are closed to one of these: to its lane, or by a drain that covers it."""
+        for row in rows:
+            if order := self._controls.first_over(_subject(row), ("drain",)):
+                seconds = self._pressure.until_seconds(order)
+                raise Busy("door.draining", seconds, f"{order.target} is drained for {order.who}: {order.reason}")
+            if (refusal := self._pressure.of(row.lane)) is not None:
+                self.refused += 1
+                taken = ", ".join(lane for lane in LANES if self._pressure.of(lane) is None) or "nothing"
+                raise Busy(
+                    "door.lane_busy", refusal.come_back_seconds, f"{row.lane}: {refusal.reason}; still taken: {taken}"
+                )
+
+    @property
+    def poster(self) -> Poster | None:
+        """The caller whose gate says how fast the line gets shorter."""
+        return self._pressure.poster
+
+    @poster.setter
+    def poster(self, poster: Poster | None) -> None:
+        self._pressure.poster = poster
 
     @property
     def accepted_types(self) -> list[str]:
         """Message types that some domain handles."""
         return self._acceptor.accepted_types
-
-    def _rate(self) -> float:
-        """Calls a second that the budget allows in the long run."""
-        if self.poster is None:
-            return 0.0
-        now_ns = self._clock.boot_ns()
-        ahead = 1_000
-        seconds = (self.poster.gate.budget.eta(now_ns, ahead) - now_ns) / 1e9
-        return ahead / seconds if seconds > 0 else 10_000.0
 
     async def accept(self, envelopes: Sequence[Envelope], batch: bool = False) -> list[Receipt]:
         """Accept all or, if one is not acceptable, none. Returns after the commit.
@@ -104,11 +117,13 @@ class Desk:
 
         Raises:
             ContractError: with the path of what is wrong, prefixed by the message's index in a batch.
+            Busy: the lane of one of them is full, or drained.
             StoreUnavailable: nothing may be assumed to be stored; send again with the same ids.
             TimeoutError: the store did not answer in time; nothing was stored.
         """
         at = microseconds(self._clock.now())
         rows = [self._prepare(envelope, index if batch else None, at) for index, envelope in enumerate(envelopes)]
+        self._check_lanes(accept.row for _, accept in rows)
         await self._refuse_repeats(rows, batch)
         committed = await self._store.commit(Unit(at, accepts=[accept for _, accept in rows]))
         lines: dict[str, tuple[int, str | None]] = {}
@@ -204,6 +219,12 @@ class Desk:
         seconds = (self.poster.gate.budget.eta(now_ns, place) - now_ns) / 1e9
         eta = self._clock.now() + timedelta(seconds=seconds)
         return place, eta.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _subject(row: MessageRow) -> Subject:
+    """A message at the door, as orders can name it."""
+    queue = queue_subject(row.queue)
+    return Subject(queue.places, row.tenant, row.lane, queue.partition)
 
 
 def _set_aside(delivery: Delivery, problem: ContractError, at: int) -> ExceptionRow:

@@ -13,25 +13,16 @@ import msgspec
 from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broker.store import chain
+from broker.store import chain, orders
 from broker.store import schema as s
 from broker.store import statements as q
+from broker.store.orders import Conflict as Conflict
+from broker.store.orders import audit_facts as _facts
+from broker.store.orders import run_many
 from broker.store.rows import OPEN, Accept, CallChange, CallRow, ExceptionRow
 from broker.store.unit import Accepted, Committed, Unit
 
 _astuple = msgspec.structs.astuple
-_json = msgspec.json.Encoder(order="deterministic")
-
-
-class Conflict(Exception):
-    """Somebody else has moved this on already: a message handled twice, or a call no longer in the expected state.
-
-    Nothing of the unit was written. The receiver of a message may drop it: its effects exist.
-    """
-
-
-def _facts(**facts: Any) -> str:
-    return _json.encode({name: value for name, value in facts.items() if value is not None}).decode()
 
 
 class Folder:
@@ -88,9 +79,7 @@ class Folder:
         return results
 
     async def _many(self, connection: AsyncConnection, statement: q.Compiled, rows: list[tuple[Any, ...]]) -> int:
-        if not rows:
-            return 0
-        return (await connection.exec_driver_sql(statement.sql, rows)).rowcount
+        return await run_many(connection, statement, rows)
 
     async def _insert(
         self, connection: AsyncConnection, table: Table, statement: q.Compiled, rows: Sequence[Any]
@@ -201,6 +190,7 @@ class Folder:
             raise Conflict("a call of this unit is no longer in the state that the change starts from")
         closed = [{"ref": change.call.order_ref} for change in changes if change.call.status not in OPEN]
         promoted = await self._many(connection, self._q.promote, self._q.promote.arrange(closed))
+        promoted += await orders.move_calls(connection, self._q, units, audits)
         for unit in units:
             for change in unit.call_changes:
                 call = change.call
@@ -246,28 +236,7 @@ class Folder:
                 audits.append((row.opened_at, "store", "exception.opened", row.intent_id or row.key, facts))
         events = [row for unit in units for row in unit.gate_events]
         await self._insert(connection, s.gate_event, self._q.gate_event, events)
-        ends = [end for unit in units for end in unit.control_ends]
-        for end in ends:
-            if not await self._many(connection, self._q.control_end, [(end.at, end.who, end.verb, end.target)]):
-                continue  # there was nothing to end, so nothing happened
-            audits.append((end.at, end.who, f"{end.verb}.ended", end.target, _facts(reason=end.reason)))
-        controls = [row for unit in units for row in unit.controls]
-        numbers = self._take(s.control, len(controls))
-        await self._many(
-            connection,
-            self._q.control,
-            [(n, *_astuple(row), None, None) for n, row in zip(numbers, controls, strict=True)],
-        )
-        for order in controls:
-            audits.append(
-                (
-                    order.since,
-                    order.who,
-                    order.verb,
-                    order.target,
-                    _facts(reason=order.reason, until=order.until),
-                )
-            )
+        await orders.fold(connection, self._q, units, self._take, audits)
 
     async def _audit(
         self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]

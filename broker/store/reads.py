@@ -70,7 +70,7 @@ class Milestone(msgspec.Struct, frozen=True):
 
 
 class Control(msgspec.Struct, frozen=True):
-    """A standing order as stored; in force while `ended_at` is None and `until` is not past."""
+    """A standing order as stored; in force from `begins` while `ended_at` is None and `until` is not past."""
 
     seq: int
     verb: str
@@ -79,6 +79,8 @@ class Control(msgspec.Struct, frozen=True):
     reason: str
     since: int
     until: int | None
+    begins: int | None
+    value: str | None
     ended_at: int | None
     ended_by: str | None
 

@@ -229,7 +229,10 @@ class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator's standing order: pause, drain or hold of a target, with who, why and until when."""
+    """An operator's standing order: of what, on what, by whom, why, until when.
+
+    It begins at `begins` (None: at once). `value` is what a setting is set to; None for pause, hold and drain.
+    """
 
     verb: str
     target: str
@@ -237,15 +240,74 @@ class ControlRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     since: int
     until: int | None = None
+    begins: int | None = None
+    value: str | None = None
 
 
 class ControlEnd(msgspec.Struct, frozen=True):
-    """The end of all standing orders of this verb on this target."""
+    """The end of all standing orders of this verb on this target; with `past`, of those whose time was up by then."""
 
     verb: str
     target: str
     at: int
     who: str
+    reason: str
+    past: int | None = None
+
+
+class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator was shown, and perhaps did: `id` is the token that carries it out, later the name to undo it.
+
+    `command` and `effect` are JSON. `digest` stands for the state of everything it was shown to concern. A row that
+    is done at once has `done_at`; a row that only shows has `expires_at`. `undo` is JSON: what takes it back.
+    """
+
+    id: str
+    verb: str
+    who: str
+    command: str
+    digest: str
+    effect: str
+    made_at: int
+    expires_at: int | None = None
+    done_at: int | None = None
+    undo: str | None = None
+
+
+class OperationDone(msgspec.Struct, frozen=True):
+    """A shown operation is carried out. Refused when it was carried out before."""
+
+    id: str
+    at: int
+    effect: str
+    undo: str | None
+
+
+class OperationUndone(msgspec.Struct, frozen=True):
+    """A done operation is taken back. Refused when it was taken back before."""
+
+    id: str
+    at: int
+
+
+class ExceptionEnd(msgspec.Struct, frozen=True):
+    """An exception is closed and its message dropped (it was exported). Refused when it is closed already."""
+
+    seq: int
+    at: int
+
+
+class CallMove(msgspec.Struct, frozen=True):
+    """A waiting call takes another place: its lane (with the order reference of that lane) or its time.
+
+    Refused when it is no longer waiting as it was (`changed_at` tells).
+    """
+
+    call: Call
+    lane: str
+    order_ref: str
+    not_before: int
+    actor: str
     reason: str
 
 

@@ -213,9 +213,28 @@ control = Table(
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
+    Column("begins", BigInteger),
+    Column("value", Text),
     Column("ended_at", BigInteger),
     Column("ended_by", String),
 )
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("verb", String, nullable=False),
+    Column("who", String, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("done_at", BigInteger),
+    Column("undo", Text),
+    Column("undone_at", BigInteger),
+)
+Index("operation_made", operation.c.made_at)
 
 audit = Table(
     "audit",

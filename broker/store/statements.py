@@ -51,12 +51,63 @@ def _call_change() -> Any:
 
 
 def _promote() -> Any:
-    """After a call is closed, the next open one of its key becomes ready (unless it is in flight already)."""
-    other = s.call.alias()
+    """After a call is closed or has left its line, the next open one of its key becomes ready.
+
+    Not while another one of the line is ready or under way: a call that was moved into a line waits for it, although
+    its number may be lower.
+    """
+    other, busy = s.call.alias(), s.call.alias()
     head = (
         select(func.min(other.c.seq)).where(other.c.order_ref == bindparam("ref"), other.c.open == 1).scalar_subquery()
     )
-    return update(s.call).where(s.call.c.seq == head, s.call.c.status == "waiting").values(ready=1)
+    active = exists(
+        select(1)
+        .select_from(busy)
+        .where(
+            busy.c.order_ref == s.call.c.order_ref,
+            busy.c.open == 1,
+            (busy.c.ready == 1) | (busy.c.status != "waiting"),
+        )
+    )
+    return update(s.call).where(s.call.c.seq == head, s.call.c.status == "waiting", ~active).values(ready=1)
+
+
+def _call_move() -> Any:
+    """To another lane or time. In its new lane it waits for whatever is open there for its key, if anything is."""
+    other = s.call.alias()
+    behind = exists(
+        select(1)
+        .select_from(other)
+        .where(other.c.order_ref == bindparam("ref"), other.c.open == 1, other.c.seq != bindparam("self_seq"))
+    )
+    staying = s.call.c.order_ref == bindparam("same_ref")
+    return (
+        update(s.call)
+        .where(
+            s.call.c.seq == bindparam("of_seq"),
+            s.call.c.status == "waiting",
+            s.call.c.changed_at == bindparam("was_changed_at"),
+        )
+        .values(
+            lane=bindparam("lane"),
+            order_ref=bindparam("order_ref"),
+            not_before=bindparam("not_before"),
+            ready=case((staying, s.call.c.ready), (behind, 0), else_=1),
+        )
+    )
+
+
+def _control_end(*more: Any) -> Any:
+    return (
+        update(s.control)
+        .where(
+            s.control.c.verb == bindparam("of_verb"),
+            s.control.c.target == bindparam("of_target"),
+            s.control.c.ended_at.is_(None),
+            *more,
+        )
+        .values(ended_at=bindparam("ended_at"), ended_by=bindparam("ended_by"))
+    )
 
 
 def _state_save() -> Any:
@@ -103,14 +154,26 @@ class Statements:
         self.timer_done = Compiled(delete(s.timer).where(s.timer.c.id == bindparam("of")), dialect)
         self.exception = Compiled(_insert(s.exception), dialect)
         self.control = Compiled(_insert(s.control), dialect)
-        self.control_end = Compiled(
-            update(s.control)
-            .where(
-                s.control.c.verb == bindparam("of_verb"),
-                s.control.c.target == bindparam("of_target"),
-                s.control.c.ended_at.is_(None),
-            )
-            .values(ended_at=bindparam("ended_at"), ended_by=bindparam("ended_by")),
+        self.control_end = Compiled(_control_end(), dialect)
+        self.control_past = Compiled(_control_end(s.control.c.until <= bindparam("past")), dialect)
+        self.call_move = Compiled(_call_move(), dialect)
+        self.exception_end = Compiled(
+            update(s.exception)
+            .where(s.exception.c.seq == bindparam("of"), s.exception.c.closed_at.is_(None))
+            .values(closed_at=bindparam("closed_at"), body=bindparam("body")),
+            dialect,
+        )
+        self.operation = Compiled(_insert(s.operation), dialect)
+        self.operation_done = Compiled(
+            update(s.operation)
+            .where(s.operation.c.id == bindparam("of"), s.operation.c.done_at.is_(None))
+            .values(done_at=bindparam("done_at"), effect=bindparam("effect"), undo=bindparam("undo")),
+            dialect,
+        )
+        self.operation_undone = Compiled(
+            update(s.operation)
+            .where(s.operation.c.id == bindparam("of"), s.operation.c.undone_at.is_(None))
+            .values(undone_at=bindparam("undone_at")),
             dialect,
         )
         self.gate_event = Compiled(_insert(s.gate_event), dialect)

@@ -72,7 +72,9 @@ class Store:
             self.writer = Writer(writing, folder, self._committed, self.owner)
             self.epoch = await self._meta(writing, "epoch", lambda known: known or os.urandom(8).hex())
             folder.begin_at(s.queue_item, await self._reserve(writing))
-            self.counters.load(await self.reads.call_counts(), await self.reads.waiting_by_flow())
+            depths = await self.reads.queue_depths()
+            queued = sum(count for queue, count in depths.items() if queue.startswith("tidegate."))
+            self.counters.load(await self.reads.call_counts(), await self.reads.waiting_by_flow(), queued)
         except BaseException:
             await self._close()
             raise

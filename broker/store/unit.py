@@ -8,13 +8,18 @@ from broker.store.rows import (
     Accept,
     AuditRow,
     CallChange,
+    CallMove,
     CallRow,
     ControlEnd,
     ControlRow,
+    ExceptionEnd,
     ExceptionRow,
     GateRow,
     Handled,
     MilestoneRow,
+    OperationDone,
+    OperationRow,
+    OperationUndone,
     QueueRow,
     SpendEnd,
     SpendRow,
@@ -50,6 +55,11 @@ class Unit:
     controls: list[ControlRow] = field(default_factory=list)
     control_ends: list[ControlEnd] = field(default_factory=list)
     gate_events: list[GateRow] = field(default_factory=list)
+    call_moves: list[CallMove] = field(default_factory=list)
+    exception_ends: list[ExceptionEnd] = field(default_factory=list)
+    operations: list[OperationRow] = field(default_factory=list)
+    operations_done: list[OperationDone] = field(default_factory=list)
+    operations_undone: list[OperationUndone] = field(default_factory=list)
     audits: list[AuditRow] = field(default_factory=list)
 
     def size(self) -> int:
@@ -65,6 +75,7 @@ class Unit:
             + len(self.call_changes)
             + len(self.spends)
             + len(self.spends_gone)
+            + len(self.call_moves)
             + 1
         )
 

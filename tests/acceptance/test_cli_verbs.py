@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from ops.process import ROOT
-from tests.support.daemon import Site, adjustment, case, site, until
+from tests.support.daemon import BATCH, Site, adjustment, case, site, until
 
 VERBS = ["serve", "demo", "surge", "enqueue", "status", "explain", "certify", "sandbox", "token"]
 ORDERS = ["pause", "resume", "hold", "release", "drain", "undrain"]
+STEERING = ["set", "unset", "cancel", "reprioritise", "move", "purge", "undo"]
+LOOKS = ["peek", "search", "audit", "operations", "top"]
 Done = subprocess.CompletedProcess[str]
 
 
@@ -64,11 +66,11 @@ def one_line_of(done: Done, code: int) -> str:
 def test_help_names_every_verb_and_the_exit_codes() -> None:
     told = tidegate("--help")
     assert told.returncode == 0
-    assert all(f"\n  {verb} " in told.stdout for verb in (*VERBS, *ORDERS))
+    assert all(f"\n  {verb} " in told.stdout for verb in (*VERBS, *ORDERS, *STEERING, *LOOKS))
     assert "Exit codes: 0 done, 1 refused or failed, 2 wrong use" in " ".join(told.stdout.split())
 
 
-@pytest.mark.parametrize("verb", [*ORDERS, "enqueue", "explain", "status", "surge", "demo", "token"])
+@pytest.mark.parametrize("verb", [*ORDERS, *STEERING, *LOOKS, "enqueue", "explain", "status", "surge", "demo", "token"])
 def test_every_verb_shows_an_example(verb: str) -> None:
     told = tidegate(verb, "--help")
     assert told.returncode == 0
@@ -84,6 +86,14 @@ def test_every_verb_shows_an_example(verb: str) -> None:
         ["pause", "all"],
         ["pause", "all", "--reason"],
         ["pause", "all", "--reason", "r", "--until", "tomorrow"],
+        ["pause", "all", "--reason", "r", "--until", "14:00", "--for", "1h"],
+        ["pause", "--lane", "slow", "--reason", "r"],
+        ["pause", "--tenant", "acme"],
+        ["drain", "--reason", "r", "--within", "soon"],
+        ["set", "rate", "erp", "--reason", "r"],
+        ["cancel", "--reason", "r"],
+        ["cancel", "CASE-1"],
+        ["undo", "op-1"],
         ["explain"],
         ["enqueue"],
         ["status", "--wach"],
@@ -234,6 +244,68 @@ def test_drain_waits_until_nothing_is_left(own: Shell) -> None:
     assert "drained: nothing is left" in done.stdout
     assert len(own.site.erp.documents()) >= 20
     assert own("undrain", "--reason", "moved").returncode == 0
+
+
+def test_an_order_is_narrowed_by_options_and_ends_at_a_time_of_the_local_clock(own: Shell) -> None:
+    given = own("pause", "--tenant", "acme", "--lane", "bulk", "--until", "23:59:59", "--reason", "move", "--json")
+    effect = json.loads(given.stdout)
+    assert (effect["target"], effect["done"]) == ("tenant:acme,lane:bulk", True)
+    end = datetime.fromisoformat(effect["until"]).astimezone()
+    assert (end.hour, end.minute, end.second) == (23, 59, 59)
+    assert "tenant:acme,lane:bulk" in own("status").stdout
+    assert own("resume", "--lane", "bulk", "--tenant", "acme", "--reason", "done").returncode == 0
+
+
+def test_a_dry_run_gives_a_token_that_carries_out_what_was_shown(own: Shell) -> None:
+    shown = own("set", "rate", "erp", "5/s", "--for", "1h", "--reason", "asked", "--dry-run")
+    assert "1000/1s,20 concurrent -> 5/1s,20 concurrent" in shown.stdout
+    token = shown.stdout.partition("--commit ")[2].split()[0]
+    done = own("set", "--commit", token, "--who", "dana")
+    assert (done.returncode, f"operation {token}" in done.stdout) == (0, True)
+    assert "(operation.token)" in one_line_of(own("set", "--commit", token), 1)
+    assert own("undo", token, "--reason", "enough").returncode == 0
+    assert token in own("operations").stdout
+    assert "operation.undone" in own("audit", "--limit", "5").stdout
+
+
+def test_waiting_work_is_found_moved_and_cancelled_from_the_command_line(own: Shell) -> None:
+    own("hold", "--reason", "look at it")
+    own.site.post({**adjustment("cli-work", "cli-work"), "tenant": "acme", "lane": "bulk"})
+    until(lambda: "INT-cli-work" in own("peek", "--tenant", "acme", "--json").stdout, "it is in line")
+    assert "hold of erp by" in own("peek", "--tenant", "acme").stdout
+    assert "INT-cli-work" in own("search", "DOC-cli-work").stdout
+    assert "bulk -> urgent" in own("reprioritise", "DOC-cli-work", "--to", "urgent", "--reason", "now").stdout
+    assert own("move", "DOC-cli-work", "--at", "2040-01-01T00:00Z", "--reason", "later").returncode == 0
+    shown = own("cancel", "--tenant", "acme", "--reason", "twice", "--dry-run")
+    assert "12.50 EUR" in shown.stdout
+    token = shown.stdout.partition("--commit ")[2].split()[0]
+    assert own("cancel", "--commit", token).returncode == 0
+    assert "cancelled by" in own("explain", "DOC-cli-work").stdout
+    assert own("release", "--reason", "seen").returncode == 0
+
+
+def test_top_is_one_plain_picture_without_a_terminal(own: Shell) -> None:
+    plain = own("top")
+    assert plain.returncode == 0
+    assert "tenants" in plain.stdout or "lanes" in plain.stdout
+    assert "\x1b" not in plain.stdout
+    picture = json.loads(own("top", "--json").stdout)
+    assert [row["lane"] for row in picture["lanes"]] == ["urgent", "standard", "bulk"]
+
+
+def test_a_drain_ends_by_its_deadline_and_names_what_it_left(own: Shell) -> None:
+    own("hold", "--reason", "so that something is left")
+    own.site.post([adjustment(f"cli-left-{n}", f"cli-left-{n}") for n in range(3)], BATCH)
+    until(lambda: "INT-cli-left-2" in own("peek", "--json").stdout, "they wait")
+    done = own("drain", "--within", "1s", "--reason", "moving")
+    assert done.returncode == 1
+    assert all(f"INT-cli-left-{n}" in done.stdout for n in range(3))
+    assert json.loads(own("drain", "--within", "1s", "--reason", "moving", "--json").stdout)["left"] == {
+        "calls waiting": 3
+    }
+    for verb in ("undrain", "release"):
+        assert own(verb, "--reason", "go on").returncode == 0
+    until(lambda: own.site.documents("DOC-cli-left-2"), "they are posted")
 
 
 def test_without_a_daemon_an_order_goes_into_the_store_and_holds_from_the_next_start(own: Shell) -> None:

@@ -81,8 +81,8 @@ WRONG = [
     ("pause", [], "field.type", ""),
     ("pause", b"", "body.empty", ""),
     ("pause", b"{", "json.syntax", ""),
-    ("pause", b"x" * 9000, "body.too_large", ""),
-    ("purge", {"target": "all", **WHO}, "path.not_found", ""),
+    ("pause", b"x" * 300_000, "body.too_large", ""),
+    ("explode", {"target": "all", **WHO}, "path.not_found", ""),
 ]
 
 

@@ -94,7 +94,7 @@ def test_a_deadline_that_is_no_moment_is_refused_at_the_door(tmp_path: Path) -> 
 
 def test_a_waiting_call_is_told_how_many_go_before_it_at_most(tmp_path: Path) -> None:
     """One call an hour: the first goes, and the others wait where they are."""
-    with site(tmp_path, TIDEGATE_ERP__LIMITS="1/3600s,1 concurrent") as own:
+    with site(tmp_path, TIDEGATE_ERP__LIMITS="1/3600s,1 concurrent", TIDEGATE_PLAN__BULK_KEEP_PERCENT="0") as own:
         request(own, [f"A-{n}" for n in range(20)], tenant="A")
         until(lambda: waiting(own) == 19, "the backlog of A", 60)
         request(own, ["B-1"], tenant="B")

@@ -183,7 +183,16 @@ def _life(intent: str, steps: Sequence[tuple[str, Any]], now: tuple[str, int]) -
 
 def expected_actors() -> list[str]:
     """Every place of the tree of an embedded daemon, in start order."""
-    leaves = ("store-writer", "broker-link", "credit-policy", "erp-requests", "erp-poster", "timers", "housekeeping")
+    leaves = (
+        "store-writer",
+        "broker-link",
+        "credit-policy",
+        "erp-requests",
+        "erp-poster",
+        "timers",
+        "orders",
+        "housekeeping",
+    )
     spec = tree({name: lambda: NotImplemented for name in (*leaves, "watchdog", "http")})
 
     def below(part: SupervisorSpec, path: str) -> Iterator[str]:

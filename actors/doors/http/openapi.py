@@ -7,11 +7,10 @@ from typing import Any
 
 from actors.doors.http.messages import BATCH, JSON, STRUCTURED
 from actors.doors.http.messages import PATH as MESSAGES
+from actors.doors.http.openapi_ops import operators
 from actors.doors.http.openapi_schemas import schemas
-from actors.doors.http.ops import ALL_VERBS
 from actors.doors.http.problems import MEDIA_TYPE
 from actors.doors.http.reading import AFTER_MAX, KEY_CHARACTERS_MAX, PAGE_DEFAULT, PAGE_MAX
-from actors.exceptions import PAGE_MAX as EXCEPTIONS_MAX
 from contracts.caps import DEFAULT_CAPS
 from contracts.contract import Contract
 from contracts.errors import CODES
@@ -24,7 +23,6 @@ source and id (or, for commands, the same idempotency key) it is recognised and 
 Errors are problem details (RFC 9457) with a stable `code` and, where it helps, a JSON pointer `path` into the body.
 Answers are JSON whatever `Accept` says, but for /healthz and /metrics. Query parameters that are not listed, or are
 given twice, are refused."""
-_SECURITY: list[dict[str, list[str]]] = [{"operatorToken": []}]
 _REF = "#/components/"
 
 
@@ -41,7 +39,7 @@ def document(registry: Registry, accepted: Collection[str], version: str) -> dic
             {"name": "operators", "description": "Behind the operator token."},
             {"name": "machines", "description": "Liveness, readiness, figures, this document."},
         ],
-        "paths": {**_messages(contracts), **_reading(), **_operators(), **_machines()},
+        "paths": {**_messages(contracts), **_reading(), **operators(_refusals), **_machines()},
         "components": {
             "schemas": schemas(contracts),
             "responses": _problems(),
@@ -89,7 +87,8 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
         "description": "One of: " + ", ".join(codes) + ".",
         "content": {MEDIA_TYPE: {"schema": _schema("Problem")}},
     }
-    header = {401: ("WWW-Authenticate", "WwwAuthenticate"), 405: ("Allow", "Allow"), 503: ("Retry-After", "RetryAfter")}
+    header = {401: ("WWW-Authenticate", "WwwAuthenticate"), 405: ("Allow", "Allow")}
+    header |= dict.fromkeys((429, 503), ("Retry-After", "RetryAfter"))
     if status in header:
         name, component = header[status]
         response["headers"] = {name: {"$ref": f"{_REF}headers/{component}"}}
@@ -139,7 +138,7 @@ def _messages(contracts: list[Contract]) -> dict[str, Any]:
                 "description": "Durable. A receipt, or for a batch one for each event in order.",
                 "content": {JSON: {"schema": {"anyOf": [_schema("Receipt"), _schema("BatchReceipt")]}}},
             },
-            **_refusals(400, 408, 409, 413, 414, 415, 422, 431, 503),
+            **_refusals(400, 408, 409, 413, 414, 415, 422, 429, 431, 503),
         },
     }
     return {MESSAGES: {"post": post}}
@@ -193,58 +192,6 @@ def _by_key(operation: str, summary: str, name: str, what: str, schema: str) -> 
 def _number(name: str, what: str, least: int, most: int, default: int) -> dict[str, Any]:
     schema = {"type": "integer", "minimum": least, "maximum": most, "default": default}
     return {"name": name, "in": "query", "description": what, "schema": schema}
-
-
-def _operators() -> dict[str, Any]:
-    verb = {"type": "string", "enum": list(ALL_VERBS)}
-    return {
-        "/v1/ops/status": {
-            "get": {
-                "operationId": "getStatus",
-                "tags": ["operators"],
-                "summary": "The whole house on one page",
-                "security": _SECURITY,
-                "responses": {
-                    "200": {"description": "Now.", "content": _json("Overview")},
-                    **_refusals(401, 422),
-                },
-            }
-        },
-        "/v1/ops/exceptions": {
-            "get": {
-                "operationId": "getExceptions",
-                "tags": ["operators"],
-                "summary": "What waits for a person, oldest first; sensitive fields are masked",
-                "security": _SECURITY,
-                "parameters": [
-                    {
-                        "name": "limit",
-                        "in": "query",
-                        "schema": {"type": "integer", "minimum": 1, "maximum": EXCEPTIONS_MAX, "default": 50},
-                    }
-                ],
-                "responses": {
-                    "200": {"description": "Open exceptions.", "content": _json("ExceptionPage")},
-                    **_refusals(401, 422),
-                },
-            }
-        },
-        "/v1/ops/{verb}": {
-            "post": {
-                "operationId": "operate",
-                "tags": ["operators"],
-                "summary": "Give or end a standing order",
-                "description": "Answered when it is durable and in force: no call that it forbids starts after that.",
-                "security": _SECURITY,
-                "parameters": [{"name": "verb", "in": "path", "required": True, "schema": verb}],
-                "requestBody": {"required": True, "content": _json("Command")},
-                "responses": {
-                    "200": {"description": "What it did, or with dry_run would do.", "content": _json("Effect")},
-                    **_refusals(400, 401, 404, 409, 413, 415, 422, 503),
-                },
-            }
-        },
-    }
 
 
 def _machines() -> dict[str, Any]:

@@ -9,7 +9,9 @@ import msgspec
 
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
-from actors.operations import Command, Effect
+from actors.operations import Command, CommitCommand, Effect, SettingCommand, UndoCommand, WorkCommand
+from actors.operator_top import Top
+from actors.operator_views import AuditPage, CallPage, Found, Left
 from actors.status import MessageView, OutcomePage, ProcessView
 from contracts.caps import DEFAULT_CAPS
 from contracts.contract import Contract
@@ -19,7 +21,9 @@ from contracts.schemas import schema_hook
 from contracts.text import INTEGER_MAX
 
 _TEMPLATE = "#/components/schemas/{name}"
-_OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, Command, Effect)
+_COMMANDS = (Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
+_LOOKS = (Top, CallPage, Found, Left, AuditPage)
+_OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
 
 
 def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
@@ -49,6 +53,11 @@ def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
         },
         "Problem": _problem(),
         "Overview": _overview(),
+        "OperationPage": {
+            "type": "object",
+            "required": ["items"],
+            "properties": {"items": {"type": "array", "items": {"type": "object"}}},
+        },
         "Readiness": {
             "type": "object",
             "required": ["ready", "not_up", "store"],

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, post
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from actors.controls import OPPOSITE, VERBS
+from actors.doors.http import ops_reading
 from actors.doors.http.body import headers_of, read_body
-from actors.doors.http.query import check_query, whole_number
-from actors.exceptions import PAGE_MAX, open_exceptions
-from actors.house import House
-from actors.operations import Command, Operations
-from actors.status import Status
+from actors.operations import (
+    Command,
+    CommitCommand,
+    Effect,
+    Operations,
+    SettingCommand,
+    UndoCommand,
+    WorkCommand,
+)
+from actors.operator_work import WORK_VERBS
 from contracts.errors import ContractError, nearest
 from contracts.explain import explain
 from contracts.scan import scan
 
 ALL_VERBS = (*VERBS, *OPPOSITE)
 _encode = msgspec.json.Encoder().encode
-_BODY_BYTES_MAX = 8 * 1024
+_BODY_BYTES_MAX = 256 * 1024
 _OPERATOR = {"operator": True}
+T = TypeVar("T")
 
 
 class AuthRefused(Exception):
@@ -55,34 +62,58 @@ def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseR
         raise AuthRefused("auth.invalid")
 
 
-@get("/v1/ops/status", opt=_OPERATOR)
-async def get_status(status: Status) -> Response[bytes]:
-    """Actors, queues, calls, budget, standing orders, exceptions."""
-    return Response(_encode(await status.overview()), media_type="application/json")
+async def _command(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """The body as a command.
+
+    Raises:
+        ContractError: with the path of what is wrong.
+    """
+    raw = await read_body(request.receive, headers_of(request.scope), _BODY_BYTES_MAX)
+    document = scan(raw)
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError:
+        explain(document, kind)
 
 
-@get("/v1/ops/exceptions", opt={**_OPERATOR, "query": ("limit",)})
-async def get_exceptions(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
-    """What waits for a person, oldest first."""
-    parameters = check_query(request.scope["query_string"], ("limit",))
-    limit = whole_number(parameters, "limit", 50, 1, PAGE_MAX)
-    page = await open_exceptions(house.store.reads, house.registry, limit)
-    return Response(_encode(page), media_type="application/json")
+def _answer(effect: Effect) -> Response[bytes]:
+    return Response(_encode(effect), media_type="application/json")
 
 
 @post("/v1/ops/{verb:str}", opt=_OPERATOR, status_code=200)
 async def post_verb(request: Request[Any, Any, Any], verb: str, operations: Operations) -> Response[bytes]:
     """Give or end a standing order; answered when it is durable and in force."""
     if verb not in ALL_VERBS:
-        detail = f"Expected one of {', '.join(ALL_VERBS)}."
-        raise ContractError("path.not_found", detail, known=list(ALL_VERBS), nearest=nearest(verb, ALL_VERBS))
-    raw = await read_body(request.receive, headers_of(request.scope), _BODY_BYTES_MAX)
-    document = scan(raw)
-    try:
-        command = msgspec.convert(document, Command)
-    except msgspec.ValidationError:
-        explain(document, Command)
-    return Response(_encode(await operations.run(verb, command)), media_type="application/json")
+        every = [*ALL_VERBS, *WORK_VERBS, "set", "unset", "commit", "undo"]
+        detail = f"Expected one of {', '.join(every)}."
+        raise ContractError("path.not_found", detail, known=every, nearest=nearest(verb, every))
+    return _answer(await operations.run(verb, await _command(request, Command)))
 
 
-HANDLERS = [get_status, get_exceptions, post_verb]
+@post(["/v1/ops/set", "/v1/ops/unset"], opt=_OPERATOR, status_code=200)
+async def post_setting(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
+    """Set something live, or go back to what is configured; it acts on the backlog before this is answered."""
+    command = await _command(request, SettingCommand)
+    return _answer(await operations.set(command, unset=request.url.path.endswith("/unset")))
+
+
+@post([f"/v1/ops/{verb}" for verb in WORK_VERBS], opt=_OPERATOR, status_code=200)
+async def post_work(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
+    """Do something to waiting work."""
+    verb = request.url.path.rpartition("/")[2]
+    return _answer(await operations.work(verb, await _command(request, WorkCommand)))
+
+
+@post("/v1/ops/commit", opt=_OPERATOR, status_code=200)
+async def post_commit(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
+    """Carry out exactly what a dry run has shown."""
+    return _answer(await operations.commit(await _command(request, CommitCommand)))
+
+
+@post("/v1/ops/undo", opt=_OPERATOR, status_code=200)
+async def post_undo(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
+    """Take back a done operation."""
+    return _answer(await operations.undo(await _command(request, UndoCommand)))
+
+
+HANDLERS = [*ops_reading.HANDLERS, post_verb, post_setting, post_work, post_commit, post_undo]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.watermarks import Accept, Refuse, Watermarks, at_the_door
+from policies.lanes import LANES
+from policies.watermarks import Accept, Refuse, Watermarks, at_the_door, marks_of_lanes
 
 SECOND = 1_000_000_000
 MARKS = Watermarks(waiting_high=100, waiting_low=60, age_high_ns=50 * SECOND, age_low_ns=20 * SECOND)
@@ -51,3 +52,15 @@ def test_a_come_back_time_is_always_between_a_second_and_the_longest(refusing, w
 def test_marks_in_the_wrong_order_are_refused(wrong):
     with pytest.raises(ValueError, match="expected 0 <= low < high"):
         Watermarks(*wrong)
+
+
+def test_a_lower_lane_closes_first_and_opens_last():
+    marks = marks_of_lanes(1_000, 600, {"standard": 90, "bulk": 80})
+    highs = [marks[lane].waiting_high for lane in LANES]
+    lows = [marks[lane].waiting_low for lane in LANES]
+    assert (highs, lows) == ([1_000, 900, 800], [600, 540, 480])
+
+
+def test_marks_that_leave_no_way_back_are_refused():
+    with pytest.raises(ValueError, match="expected 0 <= low < high"):
+        marks_of_lanes(10, 10, {})

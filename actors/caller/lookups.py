@@ -1,0 +1,44 @@
+"""Calls whose outcome is not known, by the time at which they are looked up."""
+
+from __future__ import annotations
+
+import heapq
+
+from actors.caller.gate import Gate, look_up_of
+from actors.controls import Controls
+from broker.store.rows import Call
+
+_FORBIDDEN_NS = 1_000_000_000
+"""How long until a look-up is considered again that an order forbids."""
+
+
+class LookUps:
+    """A heap of unknown calls. Times are nanoseconds of the boot clock."""
+
+    def __init__(self, gate: Gate, controls: Controls) -> None:
+        self._gate = gate
+        self._controls = controls
+        self._calls: list[tuple[int, int, Call]] = []
+
+    def add(self, call: Call, due_ns: int) -> None:
+        """Look it up at that time, or as soon after as the gate lets it."""
+        heapq.heappush(self._calls, (due_ns, call.seq, call))
+
+    def due(self, now_ns: int) -> Call | None:
+        """The one at the top that is due and may go; one that an order forbids comes again in a second."""
+        while self._calls and self._calls[0][0] <= now_ns:
+            call = self._calls[0][2]
+            if self._gate.resting(look_up_of(call.operation), now_ns) is not None:
+                return None
+            if self._controls.blocks(call) is None:
+                return call
+            heapq.heapreplace(self._calls, (now_ns + _FORBIDDEN_NS, call.seq, call))
+        return None
+
+    def take(self) -> None:
+        """The one at the top is about to be asked for."""
+        heapq.heappop(self._calls)
+
+    def next_ns(self, now_ns: int) -> int | None:
+        """When the next is due; None if there is none, or if it is due already and waits for the gate."""
+        return self._calls[0][0] if self._calls and self._calls[0][0] > now_ns else None
