@@ -16,6 +16,7 @@ import click
 from actors.settings import Settings, SettingsRefused
 from ops.client import Client, DaemonAway, Refused
 from ops.config import CONFIG, load
+from ops.packs import PACKS
 
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 """For verbs that are programs of their own: they read their options (and --help) themselves."""
@@ -113,7 +114,8 @@ def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
 
 
 @tidegate.command()
-@click.option("--cases", default=2000, show_default=True, help="Support cases in the incident.")
+@click.option("--pack", default="incident", show_default=True, type=click.Choice(PACKS), help="What comes in.")
+@click.option("--cases", default=2000, show_default=True, help="Distinct cases in the pack.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--profile", default="demo", show_default=True, help="The sandbox ERP's limits.")
 @click.option("--broker", type=click.Choice(["embedded", "rabbitmq"]), default="embedded", show_default=True)
@@ -121,8 +123,8 @@ def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/demo"), show_default=True)
 @common
 @pass_shared
-def demo(shared: Shared, cases: int, seed: int, profile: str, broker: str, crash: bool, out: Path) -> None:
-    """An incident surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log.
+def demo(shared: Shared, pack: str, cases: int, seed: int, profile: str, broker: str, crash: bool, out: Path) -> None:
+    """A surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log.
 
     \b
     Example:
@@ -130,11 +132,11 @@ def demo(shared: Shared, cases: int, seed: int, profile: str, broker: str, crash
     """
     from ops.demo import run_demo
 
-    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, broker, out, shared.as_json))
+    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, broker, out, shared.as_json, pack))
 
 
 @tidegate.command()
-@click.option("--pack", default="incident", show_default=True, help="incident, billing-cycle or renewal.")
+@click.option("--pack", default="incident", show_default=True, type=click.Choice(PACKS), help="What comes in.")
 @click.option("--cases", default=2000, show_default=True)
 @click.option("--seed", default=7, show_default=True)
 @click.option("--url", help="The daemon (default: from the settings).")

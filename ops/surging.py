@@ -87,8 +87,12 @@ def run_surge(
     as_json: bool,
     step: Callable[[Progress], None] = lambda progress: None,
     marks: Callable[[], Sequence[Mark]] = lambda: (),
+    hours: float | None = None,
 ) -> int:
-    """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held."""
+    """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held.
+
+    hours: send in the shape of a business day of that length; None: as fast as the daemon takes it.
+    """
     out.mkdir(parents=True, exist_ok=True)
     accepted = out / "accepted.jsonl"
     since_ns = time.monotonic_ns()
@@ -98,7 +102,7 @@ def run_surge(
             screen.tell(progress)
             step(progress)
 
-        progress = Surge(client, pack, cases, seed, tell, PATIENCE_SECONDS).run(accepted)
+        progress = Surge(client, pack, cases, seed, tell, PATIENCE_SECONDS, hours).run(accepted)
     if erp_log is None:
         sys.stdout.write(json.dumps(msgspec.to_builtins(progress)) + "\n" if as_json else _line(progress, 0.0) + "\n")
         return 0 if progress.settled == progress.total else 1
