@@ -17,6 +17,7 @@ from actors.settings import Settings, SettingsRefused
 from ops.client import Client, DaemonAway, Refused
 from ops.config import CONFIG, load
 from ops.packs import PACKS
+from ops.virtual.options import is_virtual, virtual_options
 
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 """For verbs that are programs of their own: they read their options (and --help) themselves."""
@@ -137,26 +138,37 @@ def demo(shared: Shared, pack: str, cases: int, seed: int, profile: str, broker:
 
 @tidegate.command()
 @click.option("--pack", default="incident", show_default=True, type=click.Choice(PACKS), help="What comes in.")
-@click.option("--cases", default=2000, show_default=True)
+@click.option("--cases", default=2000, show_default=True, type=click.IntRange(0))
 @click.option("--seed", default=7, show_default=True)
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, min_open=True),
+    help="Length of the business day whose shape it has (default: as fast as the daemon takes it; virtual: 24).",
+)
 @click.option("--url", help="The daemon (default: from the settings).")
 @click.option(
     "--erp-log", type=click.Path(path_type=Path, exists=True), help="The ERP's log: certify and draw at the end."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/surge"), show_default=True)
+@virtual_options
 @common
 @pass_shared
-def surge(shared: Shared, pack: str, cases: int, seed: int, url: str | None, erp_log: Path | None, out: Path) -> None:
-    """Send a seeded pack of messages at a running daemon and watch it drain.
+def surge(shared: Shared, /, out: Path, url: str | None, erp_log: Path | None, **plan: Any) -> None:
+    """Send a seeded pack of messages at a running daemon and watch it drain; or simulate a day of it.
 
     \b
-    Example:
+    Examples:
       tidegate surge --pack incident --cases 5000 --erp-log .tidegate/erp/erp-log.jsonl
+      tidegate surge --pack all --cases 20000 --hours 24 --virtual
     """
+    if is_virtual(plan, url=url, erp_log=erp_log):
+        from ops.virtual.command import run_virtual
+
+        raise SystemExit(run_virtual(out, shared.as_json, **plan))
     from ops.surging import run_surge
 
     with shared.client(url) as client:
-        raise SystemExit(run_surge(client, pack, cases, seed, erp_log, out, shared.as_json))
+        raise SystemExit(run_surge(client, erp_log=erp_log, out=out, as_json=shared.as_json, **plan))
 
 
 @tidegate.command()

@@ -40,11 +40,13 @@ def _along(area: float, low: float, slope: float) -> float:
     return 2 * area / (low + root) if low + root > 0 else 0.0
 
 
-OUTAGE = Shape(((10.0, 1), (10.25, 10), (11.0, 6), (12.0, 2.5), (14.0, 1), (17.0, 0.3), (22.0, 0)))
+OUTAGE = Shape(((10.0, 2), (10.1, 20), (10.5, 12), (11.0, 5), (12.0, 1.5), (14.0, 0.7), (17.0, 0.2), (22.0, 0)))
 """Customers notice within minutes, and stragglers write all day."""
-NIGHT_RUN = Shape(((1.0, 10), (3.0, 10), (4.0, 2), (6.0, 0.5), (17.0, 0.2)))
-"""A batch job after midnight, corrections by day."""
-CAMPAIGN = Shape(((8.0, 0.5), (9.0, 4), (11.0, 2), (13.0, 1), (14.0, 4), (16.0, 1.5), (18.0, 0.3), (20.0, 0)))
+NIGHT_RUN = Shape(((2.0, 20), (2.25, 20), (2.3, 0.2), (6.0, 0.1), (17.0, 0.05)))
+"""A batch job after midnight writes as fast as it can; corrections by day."""
+CAMPAIGN = Shape(
+    ((8.5, 0.5), (9.0, 10), (9.5, 4), (11.0, 1), (13.5, 0.8), (14.0, 8), (15.0, 1.5), (18.0, 0.3), (20.0, 0))
+)
 """Two mailings in office hours."""
-CLOSING = Shape(((9.0, 1), (12.0, 2), (15.0, 4), (17.0, 8), (19.0, 8), (22.0, 3), (24.0, 1)))
+CLOSING = Shape(((9.0, 0.5), (12.0, 1), (15.0, 3), (17.0, 10), (18.5, 10), (20.0, 3), (24.0, 0.5)))
 """Everybody books at the last moment."""

@@ -10,6 +10,7 @@ from ops.certificate.present import COLUMNS, table_rows
 from ops.report import charts
 from ops.report.series import Curves, LaneCurve
 from ops.report.svg import STYLE, duration
+from ops.report.tables import tenants_section
 
 _PAGE_STYLE = """
 :root{color-scheme:light dark;--paper:#f6f7f9;--card:#fff;--ink:#1c2430;--soft:#5b6675;--edge:#dde2e9;
@@ -53,6 +54,7 @@ def page(certificate: Certificate, curves: Curves) -> str:
             _verdict(certificate),
             _facts(certificate),
             *_charts(curves),
+            tenants_section(curves.tenants),
             _table(certificate),
             _sources(certificate),
             "</main></html>\n",
