@@ -10,6 +10,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-gate bench-rabbitmq fault-rabbitmq lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq rabbitmq4 lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq forecast-calibration lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,6 +50,9 @@ rabbitmq4: $(RUN_READY) ## RabbitMQ 4.0 in a folder (TIDEGATE_RABBITMQ4, or the 
 
 fault-rabbitmq: $(DEV_READY) ## contract and broker faults against the installed RabbitMQ and 4.0, one line each
 	@$(PY) -m tests.fault.rabbitmq_campaign $(ARGS)
+
+forecast-calibration: $(RUN_READY) ## how often the truth lies within the forecast's 80 % interval, over 500 simulated surges
+	@$(PY) -m ops.virtual --surges 500 --out ops/docs $(ARGS)
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
 	@sh ops/lock.sh $(PY)

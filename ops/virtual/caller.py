@@ -34,9 +34,9 @@ class Caller:
         self._unknown: list[tuple[int, int, Call]] = []
         self._wake_ns: int | None = None
 
-    def take(self, call: Call) -> None:
+    def take(self, call: Call, workload: str) -> None:
         """A new call."""
-        self._line.add(call)
+        self._line.add(call, workload)
         self.turn()
 
     def turn(self) -> None:
@@ -109,7 +109,7 @@ class Caller:
             self._line.closed(call)
 
     def _again(self, call: Call) -> None:
-        self._line.ready(call)
+        self._line.again(call)
         self.turn()
 
     def _sleep(self, until_ns: int | None) -> None:
