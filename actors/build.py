@@ -22,6 +22,7 @@ from actors.doors.http.server import HttpDoor
 from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
+from actors.onlooker import Onlooker
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -75,6 +76,7 @@ class Builder:
             registry=REGISTRY,
             system=SYSTEM,
             caller_domain=CALLER_DOMAIN,
+            onlooker=Onlooker(store, SYSTEM, clock),
             consumed=queues,
         )
         self._topology = build_topology(list(queues), spread)

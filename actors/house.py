@@ -9,6 +9,7 @@ from actors.caller.poster import Poster
 from actors.controls import Controls
 from actors.decider import DeciderActor
 from actors.doors.desk import Desk
+from actors.onlooker import Onlooker
 from actors.runtime.clock import Clock
 from actors.runtime.entropy import Entropy
 from actors.runtime.supervisor import Supervisor
@@ -30,6 +31,7 @@ class House:
     registry: Registry
     system: str
     caller_domain: str
+    onlooker: Onlooker
     consumed: dict[str, list[str]]
     """Queues that each domain must be consuming for the daemon to be ready."""
     root: Supervisor | None = None

@@ -16,6 +16,7 @@ import click
 from actors.settings import Settings, SettingsRefused
 from ops.client import Client, DaemonAway, Refused
 from ops.config import CONFIG, load
+from ops.forecasting import forecast_command
 from ops.packs import PACKS
 from ops.virtual.options import is_virtual, virtual_options
 
@@ -366,6 +367,9 @@ for _command in (
     _verb("undrain", "Open the doors again.", 'undrain --reason "moved"', "all"),
 ):
     tidegate.add_command(_command)
+
+
+tidegate.add_command(forecast_command(pass_shared, common))
 
 
 def cli(arguments: list[str] | None = None) -> int:

@@ -29,20 +29,22 @@ __all__ = ["Forecast", "Interval", "Pause", "Situation", "drain_seconds", "forec
 _Z80 = 1.2816
 """Standard normal: four fifths lie within this many deviations."""
 _FOUR_FIFTHS = 0.8
-SPREAD = 1.0
+SPREAD = 1.25
 """Fitted: by how much chance is wider than that of single calls."""
 WAVE_ENDS, WAVE_GOES_ON = 0.15, 5.0
 """Fitted: how much longer arrivals go on at the ends of the interval, as multiples of how long they have been going on.
 
 A wave that is met at a random moment has, one time in two, at least as much of it left as is over: that is 1."""
-MOOD_SERVICE = 0.30
+WAVE_FALLS, WAVE_SWELLS = 0.6, 1.6
+"""Fitted: and at how many times the rate of the last minutes."""
+MOOD_SERVICE = 0.33
 """Fitted: how much slower or quicker calls may be in the long run than they were lately (relative)."""
-MOOD_RATE = 0.02
+MOOD_RATE = 0.05
 """Fitted: how much the use of a rate changes in the long run (relative)."""
-MOOD_SECONDS = 600.0
+MOOD_SECONDS = 300.0
 """After so long, half of that change is to be expected."""
-STRAGGLER_SECONDS = 1.5
-"""How long a call that has to be repeated usually takes longer: the first back-off and its call."""
+STRAGGLER_SECONDS = 4.0
+"""Fitted: how much longer a call takes that has to be repeated: back-off, and its turn again."""
 
 
 class Interval(Struct, frozen=True):
@@ -81,8 +83,8 @@ def forecast(situation: Situation, budget: Budget, now_ns: int) -> Forecast:
     usual = Clearing(budget, now_ns, recent.service_seconds)
     walks = (
         stages.walk(usual, recent.wave_seconds),
-        stages.walk(usual, recent.wave_seconds * WAVE_ENDS),
-        stages.walk(usual, recent.wave_seconds * WAVE_GOES_ON),
+        stages.walk(usual, recent.wave_seconds * WAVE_ENDS, WAVE_FALLS),
+        stages.walk(usual, recent.wave_seconds * WAVE_GOES_ON, WAVE_SWELLS),
         stages.walk(Clearing(budget, now_ns, recent.service_seconds / (1 + MOOD_SERVICE)), recent.wave_seconds),
         stages.walk(Clearing(budget, now_ns, recent.service_seconds * (1 + MOOD_SERVICE)), recent.wave_seconds),
     )

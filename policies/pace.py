@@ -63,6 +63,7 @@ class Pace:
         self._all, self._short = _Fading(LONG_MEMORY_SECONDS), _Fading(SHORT_MEMORY_SECONDS)
         self._last_ns = now_ns
         self._ended = self._failed = self._seconds = self._squares = 0.0
+        self._flying = self._started_ns = 0
 
     def arrived(self, lane: str, tenant: str, now_ns: int) -> None:
         """A call began to wait."""
@@ -71,9 +72,16 @@ class Pace:
         self._short.add(1.0, now_ns)
         self._last_ns = now_ns
 
-    def ended(self, seconds: float, fine: bool) -> None:
-        """A call gave its place back after so long; `fine`: it has its outcome and need not go again."""
-        keep = 1 - 1 / MEMORY_CALLS
+    def started(self, now_ns: int) -> None:
+        """A call took its place."""
+        self._flying += 1
+        self._started_ns += now_ns
+
+    def ended(self, started_ns: int, now_ns: int, fine: bool) -> None:
+        """A call that had started gave its place back; `fine`: it has its outcome and need not go again."""
+        self._flying -= 1
+        self._started_ns -= started_ns
+        seconds, keep = (now_ns - started_ns) / _SECOND_NS, 1 - 1 / MEMORY_CALLS
         self._ended = self._ended * keep + 1
         self._seconds = self._seconds * keep + seconds
         self._squares = self._squares * keep + seconds * seconds
@@ -89,7 +97,9 @@ class Pace:
         wave = min(self._all.read(now_ns) / max(sum(found.values()) / span, 1e-9), LONG_MEMORY_SECONDS)
         if not self._ended:
             return Recent(arrivals=arrivals, wave_seconds=wave)
-        mean = self._seconds / self._ended
+        # the first to end are the short ones: what is still under way counts as well, until enough is known
+        ages = (self._flying * now_ns - self._started_ns) / _SECOND_NS
+        mean = (self._seconds + ages * (1 - self._ended / MEMORY_CALLS)) / self._ended
         variance = max(self._squares / self._ended - mean * mean, 0.0)
         return Recent(mean, sqrt(variance), self._ended, min(self._failed / self._ended, 0.95), arrivals, wave)
 

@@ -75,11 +75,9 @@ class Stages:
         self._situation = situation
         self._groups = list(_grouped(situation))
 
-    def walk(self, clearing: Clearing, wave_seconds: float) -> dict[Key, Moment]:
-        """When each line that has something waiting is done, if arrivals go on as they are for so long.
-
-        `clearing` says how quickly calls go out.
-        """
+    def walk(self, clearing: Clearing, wave_seconds: float, swell: float = 1.0) -> dict[Key, Moment]:
+        """When each line that has something waiting is done, if arrivals go on for so long, at so many times the rate
+        of the last minutes. `clearing` says how quickly calls go out."""
         again = 1 / (1 - self._situation.recent.failure_share)
         cuts = {group.until for group in self._groups if 0 < group.until < inf}
         ends = sorted(cuts | ({wave_seconds} if wave_seconds > 0 else set()))
@@ -90,7 +88,9 @@ class Stages:
             going = [place for place, group in enumerate(self._groups) if group.until <= start]
             room = clearing.room(start, end, sent)
             rate = room / (end - start) if start < wave_seconds and room else 0.0
-            parts = [self._part(self._groups[place], *left[place], again / rate if rate else 0.0) for place in going]
+            parts = [
+                self._part(self._groups[place], *left[place], swell * again / rate if rate else 0.0) for place in going
+            ]
             result = drain(parts, self._situation.floors_percent, room)
             for place, part, after, rest in zip(going, parts, result.done, result.left, strict=True):
                 left[place] = (rest.waiting, rest.behind)

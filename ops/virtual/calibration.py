@@ -17,7 +17,7 @@ from ops.sandbox.limits import load_profile
 from ops.virtual.erp import Mood
 from ops.virtual.watch import Watch
 from ops.virtual.world import World
-from policies.forecast import Interval, forecast
+from policies.forecast import Forecast, Interval, forecast
 from policies.limit_words import parse_limits
 
 LIMITS = (
@@ -35,6 +35,7 @@ LIMITS = (
 PACKS = ("incident", "billing-cycle", "renewal", "month-end", "all", "all", "all")
 WAITING_MIN = 20
 CALLS_MIN = 40
+MOMENTS = 40
 _SECOND_NS = 1_000_000_000
 
 
@@ -67,18 +68,53 @@ def surge(seed: int) -> list[Outcome]:
     messages = generate(pack, cases, seed, hours=span_seconds / 3_600)
     world = World(messages, parse_limits(words), load_profile("custom", words), mood, seed, watcher=watch)
     _change_moods(world, mood, random)
-    asked_ns = round(span_seconds * random.uniform(0.1, 0.9) * _SECOND_NS)
-    step_ns = round(cases / per_second * _SECOND_NS / 100)
-    world.run(asked_ns)
-    end_ns = asked_ns + 100 * step_ns
-    while asked_ns < end_ns and not _worth_asking(watch, asked_ns):
-        asked_ns += step_ns
-        world.run(asked_ns)
-    return _ask(world, watch, asked_ns, seed) if _worth_asking(watch, asked_ns) else []
+    return _Question(world, watch, random, seed).put(round(1.5 * span_seconds * _SECOND_NS) or _SECOND_NS)
 
 
-def _worth_asking(watch: Watch, now_ns: int) -> bool:
-    return len(watch.waiting) >= WAITING_MIN and watch.pace.recent(now_ns).calls >= CALLS_MIN
+class _Question:
+    """One question at a moment that is drawn from all at which it is worth asking."""
+
+    def __init__(self, world: World, watch: Watch, random: Random, seed: int) -> None:
+        self._world = world
+        self._watch = watch
+        self._random = random
+        self._seed = seed
+        self._chances = 0
+        self._asked_ns = 0
+        self._marked: dict[int, tuple[str, str]] = {}
+        self._told: Forecast | None = None
+
+    def put(self, span_ns: int) -> list[Outcome]:
+        """Let the surge pass, and compare; empty if there never was a backlog."""
+        moment_ns, step_ns = 0, span_ns // MOMENTS
+        while not self._world.over:
+            self._world.run(moment_ns)
+            self._look(moment_ns)
+            moment_ns += step_ns
+        return self._outcomes()
+
+    def _look(self, now_ns: int) -> None:
+        watch = self._watch
+        if len(watch.waiting) < WAITING_MIN or watch.pace.recent(now_ns).calls < CALLS_MIN:
+            return
+        self._chances += 1
+        if self._random.random() * self._chances < 1:
+            self._asked_ns, self._marked = now_ns, dict(watch.waiting)
+            self._told = forecast(watch.situation(now_ns), self._world.gate.budget, now_ns)
+
+    def _outcomes(self) -> list[Outcome]:
+        if self._told is None:
+            return []
+        ends = {fate.seq: fate.ended_ns for fate in self._world.fates if fate.seq in self._marked}
+        truths: dict[tuple[str, str], float] = {}
+        for seq, (lane, tenant) in self._marked.items():
+            seconds = ((ends[seq] or 0) - self._asked_ns) / 1e9
+            for key in (("total", ""), ("lane", lane), ("tenant", tenant)):
+                truths[key] = max(truths.get(key, 0.0), seconds)
+        told = {("total", ""): self._told.total}
+        told |= {("lane", lane): found for lane, found in self._told.lanes.items()}
+        told |= {("tenant", tenant): found for tenant, found in self._told.tenants.items()}
+        return [Outcome(self._seed, *key, told[key], truth) for key, truth in truths.items()]
 
 
 def _capacity(words: Iterable[str], mood: Mood) -> float:
@@ -104,19 +140,3 @@ def _change_moods(world: World, mood: Mood, random: Random) -> None:
             failures=random.choices((mood.failures, 0.05, 0.2), (80, 15, 5))[0],
         )
         world.agenda.at(round(at * _SECOND_NS), lambda changed=changed: setattr(world.erp, "mood", changed))  # type: ignore[misc]
-
-
-def _ask(world: World, watch: Watch, asked_ns: int, seed: int) -> list[Outcome]:
-    marked = dict(watch.waiting)
-    told = forecast(watch.situation(asked_ns), world.gate.budget, asked_ns)
-    world.run()
-    ends = {fate.seq: fate.ended_ns for fate in world.fates if fate.seq in marked}
-    truths: dict[tuple[str, str], float] = {}
-    for seq, (lane, tenant) in marked.items():
-        seconds = ((ends[seq] or 0) - asked_ns) / 1e9
-        for key in (("total", ""), ("lane", lane), ("tenant", tenant)):
-            truths[key] = max(truths.get(key, 0.0), seconds)
-    intervals = {("total", ""): told.total}
-    intervals |= {("lane", lane): found for lane, found in told.lanes.items()}
-    intervals |= {("tenant", tenant): found for tenant, found in told.tenants.items()}
-    return [Outcome(seed, *key, intervals[key], truth) for key, truth in truths.items()]

@@ -27,7 +27,7 @@ def page(outcomes: Sequence[Outcome], surges: int) -> str:
         f"{surges} simulated surges, one question in the middle of each, compared with what came true. "
         "The interval is meant to contain the truth in 80 % of the cases. Made by `make forecast-calibration`.",
         "",
-        "| time to drain of | forecasts | truth within | sooner | later | median of truth / likely | of width / likely |",
+        "| time to drain of | forecasts | truth within | sooner | later | truth / likely, median | width, median |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(name, [one for one in outcomes if one.what == what]) for what, name in _KINDS.items()]

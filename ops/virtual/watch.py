@@ -28,8 +28,9 @@ class Watch:
             self.waiting.pop(call.seq, None)
         if call.status == "in_flight":
             self._started_ns[call.seq] = now_ns
+            self.pace.started(now_ns)
         elif (started_ns := self._started_ns.pop(call.seq, None)) is not None:
-            self.pace.ended((now_ns - started_ns) / 1e9, not call.open)
+            self.pace.ended(started_ns, now_ns, not call.open)
 
     def situation(self, now_ns: int) -> Situation:
         """What a forecast is made from."""

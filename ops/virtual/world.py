@@ -62,8 +62,15 @@ class World:
         self._intake = Intake()
         self._by_seq: dict[int, Fate] = {}
         self._watcher = watcher
+        self._to_come = 0
         for message in messages:
+            self._to_come += 1
             self.agenda.at(message.offset_ms * 1_000_000, lambda message=message: self._take(message))  # type: ignore[misc]
+
+    @property
+    def over(self) -> bool:
+        """Whether every message has come and every call has its outcome."""
+        return not self._to_come and not self._by_seq
 
     def run(self, until_ns: int = FOREVER_NS) -> bool:
         """Go on until a moment; whether something is left to happen."""
@@ -71,6 +78,7 @@ class World:
 
     def _take(self, message: PackMessage) -> None:
         now_ns = self.agenda.now_ns
+        self._to_come -= 1
         verdict = self._intake.take(message, now_ns)
         if verdict is None:
             self.duplicates += 1

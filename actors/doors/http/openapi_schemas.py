@@ -9,6 +9,7 @@ import msgspec
 
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
+from actors.forecasts import ForecastView, TruthView
 from actors.operations import Command, Effect
 from actors.status import MessageView, OutcomePage, ProcessView
 from contracts.caps import DEFAULT_CAPS
@@ -19,7 +20,18 @@ from contracts.schemas import schema_hook
 from contracts.text import INTEGER_MAX
 
 _TEMPLATE = "#/components/schemas/{name}"
-_OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, Command, Effect)
+_OURS = (
+    Envelope,
+    Receipt,
+    MessageView,
+    ProcessView,
+    OutcomePage,
+    ExceptionPage,
+    Command,
+    Effect,
+    ForecastView,
+    TruthView,
+)
 
 
 def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
