@@ -3,10 +3,35 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from msgspec import Struct
+
 from ops.report.series import TenantWaits
 from ops.report.svg import duration
 
 TENANTS_SHOWN = 30
+
+
+class Foreseen(Struct, frozen=True):
+    """A forecast of the run and what came true, in seconds from when it was asked. None: never, or not yet.
+
+    asked_seconds: from the start of the run. what: `everything`, `lane bulk`, `tenant acme`.
+    """
+
+    asked_seconds: float
+    what: str
+    waiting: int
+    low: float | None
+    likely: float | None
+    high: float | None
+    truth: float | None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the truth lies in the interval."""
+        if self.truth is None:
+            return "open"
+        inside = self.low is not None and self.low <= self.truth and (self.high is None or self.truth <= self.high)
+        return "within" if inside else "outside"
 
 
 def table(title: str, lead: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -37,3 +62,32 @@ def tenants_section(tenants: Sequence[TenantWaits]) -> str:
         for one in tenant.lanes
     )
     return table("How long each tenant waited", lead, ("tenant", "lane", "messages", "p50", "p99", "longest"), rows)
+
+
+def foreseen_section(foreseen: Sequence[Foreseen]) -> str:
+    """What was forecast during the run, and what came true."""
+    known = [one for one in foreseen if one.truth is not None]
+    inside = sum(one.verdict == "within" for one in known)
+    lead = (
+        f"Time until the last of the calls that waited then was done; the interval is meant to hold in four cases of "
+        f"five. Here it held in {inside} of {len(known)}; those of one moment share their luck."
+    )
+    columns = ("asked after", "time to drain of", "waiting", "likely", "between", "came true", "")
+    rows = (
+        (
+            duration(one.asked_seconds),
+            one.what,
+            f"{one.waiting:,}",
+            _time(one.likely),
+            f"{_time(one.low)} .. {_time(one.high)}",
+            "-" if one.truth is None else duration(one.truth),
+            one.verdict,
+        )
+        for one in foreseen
+        if not one.what.startswith("tenant")
+    )
+    return table("What was forecast, and what came true", lead, columns, rows)
+
+
+def _time(seconds: float | None) -> str:
+    return "never" if seconds is None else duration(seconds)

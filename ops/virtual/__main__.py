@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from ops.virtual.calibration import Outcome, surge
+from ops.virtual.calibration import surge
 from ops.virtual.calibration_page import page, plot, share_within
+from ops.virtual.questions import Outcome
 
 SHARE_MIN, SHARE_MAX = 0.75, 0.85
 

@@ -15,9 +15,9 @@ import msgspec
 from ops.packs import generate
 from ops.sandbox.limits import load_profile
 from ops.virtual.erp import Mood
+from ops.virtual.questions import Outcome, Question, ask
 from ops.virtual.watch import Watch
 from ops.virtual.world import World
-from policies.forecast import Forecast, Interval, forecast
 from policies.limit_words import parse_limits
 
 LIMITS = (
@@ -39,22 +39,6 @@ MOMENTS = 40
 _SECOND_NS = 1_000_000_000
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """One forecast and its truth, in seconds. what: `total`, `lane` or `tenant`."""
-
-    seed: int
-    what: str
-    name: str
-    interval: Interval
-    truth: float
-
-    @property
-    def within(self) -> bool:
-        """Whether the truth lies in the interval."""
-        low, high = self.interval.low, self.interval.high
-        return low is not None and high is not None and low <= self.truth <= high
-
-
 def surge(seed: int) -> list[Outcome]:
     """One surge, one question, and the truth for all, for each lane and for each tenant. Empty if nothing waited."""
     random = Random(f"surge:{seed}")
@@ -68,53 +52,22 @@ def surge(seed: int) -> list[Outcome]:
     messages = generate(pack, cases, seed, hours=span_seconds / 3_600)
     world = World(messages, parse_limits(words), load_profile("custom", words), mood, seed, watcher=watch)
     _change_moods(world, mood, random)
-    return _Question(world, watch, random, seed).put(round(1.5 * span_seconds * _SECOND_NS) or _SECOND_NS)
+    question = _asked_once(world, watch, random, round(1.5 * span_seconds * _SECOND_NS) or _SECOND_NS)
+    return [] if question is None else question.outcomes(world.fates)
 
 
-class _Question:
-    """One question at a moment that is drawn from all at which it is worth asking."""
-
-    def __init__(self, world: World, watch: Watch, random: Random, seed: int) -> None:
-        self._world = world
-        self._watch = watch
-        self._random = random
-        self._seed = seed
-        self._chances = 0
-        self._asked_ns = 0
-        self._marked: dict[int, tuple[str, str]] = {}
-        self._told: Forecast | None = None
-
-    def put(self, span_ns: int) -> list[Outcome]:
-        """Let the surge pass, and compare; empty if there never was a backlog."""
-        moment_ns, step_ns = 0, span_ns // MOMENTS
-        while not self._world.over:
-            self._world.run(moment_ns)
-            self._look(moment_ns)
-            moment_ns += step_ns
-        return self._outcomes()
-
-    def _look(self, now_ns: int) -> None:
-        watch = self._watch
-        if len(watch.waiting) < WAITING_MIN or watch.pace.recent(now_ns).calls < CALLS_MIN:
-            return
-        self._chances += 1
-        if self._random.random() * self._chances < 1:
-            self._asked_ns, self._marked = now_ns, dict(watch.waiting)
-            self._told = forecast(watch.situation(now_ns), self._world.gate.budget, now_ns)
-
-    def _outcomes(self) -> list[Outcome]:
-        if self._told is None:
-            return []
-        ends = {fate.seq: fate.ended_ns for fate in self._world.fates if fate.seq in self._marked}
-        truths: dict[tuple[str, str], float] = {}
-        for seq, (lane, tenant) in self._marked.items():
-            seconds = ((ends[seq] or 0) - self._asked_ns) / 1e9
-            for key in (("total", ""), ("lane", lane), ("tenant", tenant)):
-                truths[key] = max(truths.get(key, 0.0), seconds)
-        told = {("total", ""): self._told.total}
-        told |= {("lane", lane): found for lane, found in self._told.lanes.items()}
-        told |= {("tenant", tenant): found for tenant, found in self._told.tenants.items()}
-        return [Outcome(self._seed, *key, told[key], truth) for key, truth in truths.items()]
+def _asked_once(world: World, watch: Watch, random: Random, span_ns: int) -> Question | None:
+    """Let the surge pass; one question at a moment drawn from all at which it is worth asking."""
+    moment_ns, step_ns, chances = 0, span_ns // MOMENTS, 0
+    question: Question | None = None
+    while not world.over:
+        world.run(moment_ns)
+        if len(watch.waiting) >= WAITING_MIN and watch.pace.recent(moment_ns).calls >= CALLS_MIN:
+            chances += 1
+            if random.random() * chances < 1:
+                question = ask(watch, world.gate.budget, moment_ns)
+        moment_ns += step_ns
+    return question
 
 
 def _capacity(words: Iterable[str], mood: Mood) -> float:

@@ -7,7 +7,7 @@ from math import log2
 from statistics import median
 
 from ops.report.svg import LEFT, RIGHT, STYLE, WIDTH
-from ops.virtual.calibration import Outcome
+from ops.virtual.questions import Outcome
 
 HEIGHT, TOP, BOTTOM = 330, 40, 34
 OCTAVES = 2.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,10 +13,12 @@ import msgspec
 from ops.certificate import Certificate, certify
 from ops.certificate.present import show
 from ops.packs.day import DAY_HOURS
-from ops.report.build import build_report
+from ops.report import Foreseen, build_report
 from ops.virtual.day import Plan, run_day
 from ops.virtual.erp import Mood
+from ops.virtual.questions import Question
 from ops.virtual.summary import Numbers, sentences, summarise, write
+from ops.virtual.world import World
 
 
 def run_virtual(
@@ -55,10 +58,20 @@ def simulate(plan: Plan, out: Path) -> tuple[Certificate, Numbers]:
 
     Raises what `run_day` raises.
     """
-    world, files = run_day(plan, out)
+    world, files, questions = run_day(plan, out)
     certificate = certify(files.erp_log, files.accepted)
     (out / "certificate.json").write_bytes(msgspec.json.format(msgspec.json.encode(certificate)) + b"\n")
-    build_report(certificate, files.erp_log, files.accepted, out)
+    foreseen = [told for question in questions for told in _foreseen(question, world)]
+    build_report(certificate, files.erp_log, files.accepted, out, foreseen=foreseen)
     numbers = summarise(plan, world, certificate)
     write(numbers, out / "summary.json")
     return certificate, numbers
+
+
+def _foreseen(question: Question, world: World) -> Iterator[Foreseen]:
+    begun_ns = world.fates[0].accepted_ns
+    for one in question.outcomes(world.fates):
+        what = "everything" if one.what == "total" else f"{one.what} {one.name}"
+        told = one.interval
+        asked = (question.asked_ns - begun_ns) / 1e9
+        yield Foreseen(asked, what, told.waiting, told.low, told.likely, told.high, round(one.truth, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,15 @@ from ops.sandbox import journal as erp_journal
 from ops.sandbox.journal import Journal
 from ops.sandbox.limits import load_profile, profile_words
 from ops.virtual.erp import Mood
-from ops.virtual.world import Fate, World
+from ops.virtual.questions import Question, ask
+from ops.virtual.watch import Watch
+from ops.virtual.world import FOREVER_NS, Fate, World
 from policies.limit_words import parse_limits
+
+QUESTIONS_A_DAY = 96
+WORTH_ASKING = 50
+"""Calls waiting from which on a forecast is asked for."""
+_HOUR_NS = 3_600 * 1_000_000_000
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -38,8 +46,10 @@ class Files(msgspec.Struct, frozen=True):
     accepted: Path
 
 
-def run_day(plan: Plan, out: Path) -> tuple[World, Files]:
+def run_day(plan: Plan, out: Path) -> tuple[World, Files, list[Question]]:
     """Simulate until nothing is left, and write the ERP's log and the accepted list into `out`, anew.
+
+    Now and then, when there is a backlog, it is asked when that will be gone.
 
     Raises UnknownPack, LimitError or ValueError for a plan that makes no sense, OSError from the files.
     """
@@ -53,12 +63,22 @@ def run_day(plan: Plan, out: Path) -> tuple[World, Files]:
     journal = Journal(files.erp_log)
     try:
         journal.header(profile, 0, BASE)
-        world = World(messages, limits, profile, plan.mood, plan.seed, journal)
-        world.run()
+        watch = Watch()
+        world = World(messages, limits, profile, plan.mood, plan.seed, journal, watch)
+        questions = list(_questions(world, watch, round(plan.hours * _HOUR_NS / QUESTIONS_A_DAY)))
     finally:
         journal.close()
     files.accepted.write_bytes(b"".join(msgspec.json.encode(_row(fate)) + b"\n" for fate in world.fates))
-    return world, files
+    return world, files, questions
+
+
+def _questions(world: World, watch: Watch, every_ns: int) -> Iterator[Question]:
+    moment_ns = 0
+    while not world.over and moment_ns < FOREVER_NS:
+        moment_ns += every_ns
+        world.run(moment_ns)
+        if len(watch.waiting) >= WORTH_ASKING:
+            yield ask(watch, world.gate.budget, moment_ns)
 
 
 def words_of(plan: Plan) -> list[str]:

@@ -47,7 +47,7 @@ def test_another_seed_is_another_day(tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", ["demo", "business-central", "netsuite", "xero"])
 def test_the_certificate_of_a_busy_day_holds(profile: str, tmp_path: Path) -> None:
     plan = msgspec.structs.replace(BUSY, profile=profile)
-    world, files = run_day(plan, tmp_path)
+    world, files, _ = run_day(plan, tmp_path)
     certificate = certify(files.erp_log, files.accepted)
     assert certificate.reasons == []
     assert world.erp.refused == 0
@@ -69,7 +69,7 @@ def test_an_erp_that_allows_less_than_the_gate_thinks_says_so_itself(tmp_path: P
 
 def test_answers_that_are_lost_are_looked_up_and_nothing_is_posted_twice(tmp_path: Path) -> None:
     plan = msgspec.structs.replace(BUSY, mood=Mood(latency_ms=60, lost=0.2))
-    _, files = run_day(plan, tmp_path)
+    _, files, _ = run_day(plan, tmp_path)
     certificate = certify(files.erp_log, files.accepted)
     assert certificate.reasons == []
     assert certificate.calls.lookups >= certificate.calls.unanswered > 20
