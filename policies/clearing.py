@@ -20,6 +20,7 @@ class Clearing:
         slots = [limit.limit for limit in budget.limits if isinstance(limit, ConcurrencyLimit)]
         self._slots = min(slots, default=None)
         self._known: dict[tuple[int, int], float] = {}
+        self._opens: dict[tuple[int, int], int] = {}
 
     def seconds(self, start: float, sent: float, sends: float) -> float:
         """When so many calls that go from `start` on are over, if `sent` went before; O(log n) looks at the budget."""
@@ -54,11 +55,19 @@ class Clearing:
         at_ns: float = eta(from_ns, ahead, self._call_ns)
         if self._slots is None or at_ns == opens_ns == from_ns:
             return at_ns
-        first, last = -1, ahead  # of those that may go at the same moment by the rates alone
-        while last - first > 1:
-            middle = (first + last) // 2
-            first, last = (first, middle) if eta(from_ns, middle) >= opens_ns else (middle, last)
-        return max(at_ns, opens_ns + (ahead - last) / self._slots * self._call_ns)
+        first = self._first_at(from_ns, opens_ns, ahead)
+        return max(at_ns, opens_ns + (ahead - first) / self._slots * self._call_ns)
+
+    def _first_at(self, from_ns: int, opens_ns: int, ahead: int) -> int:
+        """The first of those that may go at the same moment by the rates alone."""
+        known = self._opens.get((from_ns, opens_ns))
+        if known is None:
+            below, known = -1, ahead
+            while known - below > 1:
+                middle = (below + known) // 2
+                below, known = (below, middle) if self._budget.eta(from_ns, middle) >= opens_ns else (middle, known)
+            self._opens[from_ns, opens_ns] = known
+        return known
 
 
 def _ahead(sends: float) -> int:

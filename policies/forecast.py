@@ -39,7 +39,9 @@ WAVE_FALLS, WAVE_SWELLS = 0.6, 1.6
 """Fitted: and at how many times the rate of the last minutes."""
 MOOD_SERVICE = 0.33
 """Fitted: how much slower or quicker calls may be in the long run than they were lately (relative)."""
-MOOD_RATE = 0.05
+RATE_USE = 0.02
+"""How much of a rate may stay unused between a free place and its use (relative); `make bench` measures it."""
+MOOD_RATE = 0.03
 """Fitted: how much the use of a rate changes in the long run (relative)."""
 MOOD_SECONDS = 300.0
 """After so long, half of that change is to be expected."""
@@ -147,6 +149,7 @@ def _interval(waiting: int, futures: _Futures, recent: Recent) -> Interval:
             + (mood * (service.seconds - likely.seconds)) ** 2
             + (_FOUR_FIFTHS * place) ** 2
             + (MOOD_RATE * mood * likely.seconds) ** 2
+            + (RATE_USE * likely.seconds) ** 2
             + chance**2
         )
         for wave, service, place in ends

@@ -58,7 +58,7 @@ def test_what_was_spent_already_is_counted() -> None:
 
 def test_repeats_take_their_part_of_the_budget() -> None:
     failing = Recent(service_seconds=0.05, service_deviation=0.0, calls=1_000.0, failure_share=0.5)
-    assert told({("bulk", "a"): 100}, recent=failing).total.likely == pytest.approx(20, rel=0.1)
+    assert told({("bulk", "a"): 100}, recent=failing).total.likely == pytest.approx(22, rel=0.15)
 
 
 def test_arrivals_above_delay_the_lanes_below_and_widen_what_is_told() -> None:
