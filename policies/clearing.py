@@ -4,9 +4,11 @@
 they still go out only as quickly as calls that are in flight come back; that is added here.
 """
 
-from policies.budget import Budget, ConcurrencyLimit
+from policies.budget import Budget
 
 _SENDS_MAX = 10**12
+_MANY, _LONG_NS = 10**6, 10**18
+_SLOTS_MAX = 10_000
 
 
 class Clearing:
@@ -17,8 +19,7 @@ class Clearing:
         self._now_ns = now_ns
         self._service_seconds = service_seconds
         self._call_ns = round(service_seconds * 1e9)
-        slots = [limit.limit for limit in budget.limits if isinstance(limit, ConcurrencyLimit)]
-        self._slots = min(slots, default=None)
+        self._slots = _slots(budget, now_ns)
         self._known: dict[tuple[int, int], float] = {}
         self._opens: dict[tuple[int, int], int] = {}
 
@@ -72,3 +73,10 @@ class Clearing:
 
 def _ahead(sends: float) -> int:
     return min(max(round(sends) - 1, 0), _SENDS_MAX)
+
+
+def _slots(budget: Budget, now_ns: int) -> int | None:
+    """How many calls can be in flight; None if that is not limited. Told by how long many endless calls would take,
+    because the budget alone knows which of its limits hold for every call."""
+    slots = _MANY * _LONG_NS // max(budget.eta(now_ns, _MANY, _LONG_NS) - now_ns, 1)
+    return slots if slots < _SLOTS_MAX else None

@@ -22,9 +22,7 @@ def played(parts: list[Part], arrivals: float = 0.0) -> dict[tuple[str, str], in
             marked[seq] = (part.lane, part.tenant)
             order.add(Item(seq, Place(part.lane, part.tenant, "work")))
     owed, picks = 0.0, 0
-    while len(order):
-        item = order.pick()
-        assert item is not None
+    while (item := order.pick()) is not None:
         order.ended(item)
         picks += 1
         if item.seq in marked:
