@@ -78,5 +78,5 @@ def _ahead(sends: float) -> int:
 def _slots(budget: Budget, now_ns: int) -> int | None:
     """How many calls can be in flight; None if that is not limited. Told by how long many endless calls would take,
     because the budget alone knows which of its limits hold for every call."""
-    slots = _MANY * _LONG_NS // max(budget.eta(now_ns, _MANY, _LONG_NS) - now_ns, 1)
+    slots = round(_MANY * _LONG_NS / max(budget.eta(now_ns, _MANY, _LONG_NS) - now_ns, 1))
     return slots if slots < _SLOTS_MAX else None

@@ -29,7 +29,7 @@ class Mood(msgspec.Struct, frozen=True):
     failures: share of the calls answered with 503. lost: share of the posts that are done but never answered.
     """
 
-    latency_ms: float = 4_000.0
+    latency_ms: float = 6_000.0
     latency_cv: float = 0.35
     wire_ms: float = 2.0
     failures: float = 0.002

@@ -13,7 +13,7 @@ _OPTIONS = {
         "--limit", "limits", multiple=True, help='Virtual: one more limit of the ERP, such as "60/min".'
     ),
     "latency_ms": click.option(
-        "--latency-ms", type=click.FloatRange(0), help="Virtual: the ERP's mean time for a call (default: 4000)."
+        "--latency-ms", type=click.FloatRange(0), help="Virtual: the ERP's mean time for a call (default: 6000)."
     ),
     "failures": click.option(
         "--failures", type=click.FloatRange(0, 1), help="Virtual: share of calls answered with 503."

@@ -39,6 +39,15 @@ def test_slots_and_the_length_of_calls_bound_it_too() -> None:
     assert found.total.low < 380 < 430 < found.total.high
 
 
+def test_slots_in_use_are_still_slots() -> None:
+    slow = Recent(service_seconds=2.0, service_deviation=0.5, calls=200.0)
+    budget = Budget((ConcurrencyLimit(5), RateLimit(6_000, 300 * SECOND, "6000/300s")))
+    for _ in range(5):
+        budget.admit(0)
+    found = forecast(Situation(waiting={("bulk", "a"): 1_000}, recent=slow), budget, SECOND)
+    assert found.total.likely == pytest.approx(400, rel=0.02)
+
+
 def test_lanes_and_tenants_are_done_in_the_order_that_is_kept() -> None:
     found = told({("urgent", "a"): 50, ("standard", "b"): 50, ("bulk", "c"): 500, ("bulk", "d"): 20})
     ends = [found.lanes[lane].likely for lane in ("urgent", "standard", "bulk")]
