@@ -31,6 +31,7 @@ def test_held_work_has_no_time_and_says_what_holds_it(slow: Site) -> None:
     told = slow.client().forecast()
     assert told["total"] == {"waiting": 60, **dict.fromkeys(_TIMES)}
     assert told["basis"]["orders"] == ["hold erp"]
+    assert told["basis"]["arrivals_per_second"] > 0
     assert {tenant: span["waiting"] for tenant, span in told["tenants"].items()} == {
         f"tenant-{number}": 20 for number in range(3)
     }
@@ -82,6 +83,10 @@ def test_afterwards_what_came_true_stands_beside_it(slow: Site, tmp_path: Path) 
     ]
     assert all(row["seconds"] > 0 for row in rows)
     assert shell("forecast").stdout.count("everything") == 1
+    with slow.client() as client:
+        basis = client.forecast()["basis"]
+    assert basis["calls_known"] >= 50
+    assert 0 < basis["call_seconds"] < 1
 
 
 def test_a_file_that_is_no_forecast_is_wrong_use(slow: Site, tmp_path: Path) -> None:
