@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from math import inf
@@ -137,11 +138,15 @@ class Forecasts:
 
     def _situation(self, now: datetime, now_ns: int) -> Situation:
         house = self._house
-        tenants = house.store.counters.tenants
-        waiting = {(lane, tenant): count for (system, tenant, lane), count in tenants.items() if system == house.system}
+        gate = house.poster.gate if house.poster else None
+        waiting: Counter[tuple[str, str]] = Counter()
+        for (system, lane, tenant, _), count in house.store.counters.flows.items():
+            if system == house.system:
+                waiting[lane, tenant] += count
         return Situation(
             waiting=waiting,
             recent=house.onlooker.recent(),
+            weights={name: float(share.weight) for name, share in gate.order.tenants.items()} if gate else {},
             pauses=tuple(self._pauses(microseconds(now), now_ns)),
         )
 

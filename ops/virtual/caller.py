@@ -28,15 +28,15 @@ class Caller:
         self.gate = gate
         self._agenda = agenda
         self._erp = erp
-        self._line = Line()
+        self._line = Line(gate.order, gate.cost)
         self._random = Random(f"retries:{seed}")
         self._told = told or (lambda was, step: None)
         self._unknown: list[tuple[int, int, Call]] = []
         self._wake_ns: int | None = None
 
-    def take(self, call: Call, workload: str) -> None:
+    def take(self, call: Call) -> None:
         """A new call."""
-        self._line.add(call, workload)
+        self._line.add(call)
         self.turn()
 
     def turn(self) -> None:
@@ -57,12 +57,10 @@ class Caller:
                 heapq.heappop(self._unknown)
                 self._fly("find", verdict, verdict.call)
             return verdict
-        heads, fresh = self._line.candidates()
-        if not heads:
+        if not self._line.any():
             return None
-        verdict = self.gate.admit(heads, fresh, now_ns)
+        verdict = self.gate.admit(self._line, now_ns)
         if isinstance(verdict, Admission):
-            self._line.take(verdict.call)
             leaving = in_flight(verdict.call, now_ns // 1_000)
             self._told("waiting", Step(leaving))
             self._fly("post", verdict, leaving)
@@ -80,7 +78,7 @@ class Caller:
         step = follow(call, answer, self._erp, now_ns // 1_000, self._random.random())  # type: ignore[arg-type]
         self._settle_gate(admission, answer, arrival_bound(started_ns, now_ns, answer.server_ns), now_ns)
         self._told(call.status, step)
-        self._follow(step)
+        self._follow(step, now_ns - started_ns)
         self.turn()
 
     def _settle_gate(self, admission: Admission, answer: Answer, bound_ns: int, now_ns: int) -> None:
@@ -97,19 +95,19 @@ class Caller:
             case _:
                 self.gate.answered(admission, bound_ns, True, now_ns)
 
-    def _follow(self, step: Step) -> None:
+    def _follow(self, step: Step, held_ns: int) -> None:
         call, now_ns = step.call, self._agenda.now_ns
         if step.look_up_after_us is not None:
             due_ns = now_ns + step.look_up_after_us * 1_000
             heapq.heappush(self._unknown, (due_ns, call.seq, call))
             self._agenda.at(due_ns, self.turn)
         elif call.status == "waiting":
-            self._agenda.at(call.not_before * 1_000, lambda: self._again(call))
+            self._agenda.at(call.not_before * 1_000, lambda: self._again(call, held_ns))
         if not call.open:
-            self._line.closed(call)
+            self._line.closed(call, held_ns)
 
-    def _again(self, call: Call) -> None:
-        self._line.again(call)
+    def _again(self, call: Call, held_ns: int) -> None:
+        self._line.again(call, held_ns)
         self.turn()
 
     def _sleep(self, until_ns: int | None) -> None:

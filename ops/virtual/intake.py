@@ -81,6 +81,7 @@ class Intake:
             fingerprint=fingerprint(body, wanted.operation),
             system=wanted.system,
             operation=wanted.operation,
+            workload=envelope.workload or envelope.type,
             tenant=envelope.tenant,
             lane=lane,
             key=request.source_document,

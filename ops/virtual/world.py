@@ -90,7 +90,7 @@ class World:
             fate.amount, fate.currency = (call.money.amount, call.currency) if call.money else (None, None)
             self._by_seq[call.seq] = fate
             self._tell("", Step(call))
-            self._caller.take(call, message.workload)
+            self._caller.take(call)
 
     def _step(self, was: str, step: Step) -> None:
         call = step.call
