@@ -13,10 +13,11 @@ from actors.adapters.port import Absent, Answer, Lost, Outcome, Posted
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.messages import AdjustmentRequest
+from ops.sandbox.admission import Admission
 from ops.sandbox.call import Call as Experience
 from ops.sandbox.call import Op, Reply
 from ops.sandbox.journal import Journal
-from ops.sandbox.limits import Admission, Profile
+from ops.sandbox.limits import Profile
 from ops.virtual.agenda import Agenda
 
 _MS_NS = 1_000_000
@@ -62,7 +63,7 @@ class ModelErp:
         now_ns = self._agenda.now_ns
         self._seq += 1
         concurrent = self._admission.in_progress + 1
-        refusal = self._admission.arrive(now_ns)
+        refusal = self._admission.arrive(now_ns, op)
         met = Experience(self._seq, op, _METHODS[op], "/adjustments", now_ns, concurrent, refusal, None)
         met.key, met.reference, met.fields = call.intent_id, call.intent_id, _fields(call)
         if self._journal is not None:
@@ -77,7 +78,7 @@ class ModelErp:
         self._agenda.at(now_ns + self._latency_ns(), lambda: self._serve(met, failed, lost, answer))
 
     def _serve(self, met: Experience, failed: bool, lost: bool, answer: Callable[[Answer], None]) -> None:
-        self._admission.end(met.arrived_ns, self._agenda.now_ns)
+        self._admission.end(met.arrived_ns, self._agenda.now_ns, met.op)
         if failed:
             reply = Reply(503, "failed", code="unavailable")
         elif met.op == "post":
