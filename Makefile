@@ -12,6 +12,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq rabbitmq4 lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq mutants lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq pictures lock clean
+.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq forecast-calibration lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -56,6 +57,8 @@ mutants: $(DEV_READY) ## planted faults in gate, order and spending, each caught
 	@$(PY) -m tests.fault.mutants
 pictures: $(RUN_READY) ## draw `tidegate top` and the report page of a real run into ops/docs
 	@$(PY) -m ops.pictures ops/docs
+forecast-calibration: $(RUN_READY) ## how often the truth lies within the forecast's 80 % interval, over 500 simulated surges
+	@$(PY) -m ops.virtual --surges 500 --out ops/docs $(ARGS)
 
 lock: $(DEV_READY) ## write the lock files anew (hashes, no download addresses)
 	@sh ops/lock.sh $(PY)

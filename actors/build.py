@@ -23,6 +23,7 @@ from actors.doors.http.server import HttpDoor
 from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
+from actors.onlooker import Onlooker
 from actors.operator_clock import OrderClock
 from actors.operator_settings import LiveSettings
 from actors.runtime.actor import Actor
@@ -82,6 +83,7 @@ class Builder:
             registry=REGISTRY,
             system=SYSTEM,
             caller_domain=CALLER_DOMAIN,
+            onlooker=Onlooker(store, SYSTEM, clock),
             consumed=queues,
             live=LiveSettings(
                 controls,

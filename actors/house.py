@@ -9,6 +9,7 @@ from actors.caller.poster import Poster
 from actors.controls import Controls
 from actors.decider import DeciderActor
 from actors.doors.desk import Desk
+from actors.onlooker import Onlooker
 from actors.operator_clock import Pace
 from actors.operator_settings import LiveSettings
 from actors.runtime.clock import Clock, microseconds
@@ -32,6 +33,7 @@ class House:
     registry: Registry
     system: str
     caller_domain: str
+    onlooker: Onlooker
     consumed: dict[str, list[str]]
     """Queues that each domain must be consuming for the daemon to be ready."""
     live: LiveSettings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,9 @@ from ops.cli_operators import COMMANDS
 from ops.cli_shared import Shared, common, pass_shared
 from ops.client import DaemonAway, Refused
 from ops.config import CONFIG
+from ops.forecasting import forecast_command
+from ops.packs import PACKS
+from ops.virtual.options import is_virtual, virtual_options
 
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 """For verbs that are programs of their own: they read their options (and --help) themselves."""
@@ -62,7 +66,8 @@ def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
 
 
 @tidegate.command()
-@click.option("--cases", default=2000, show_default=True, help="Support cases in the incident.")
+@click.option("--pack", default="incident", show_default=True, type=click.Choice(PACKS), help="What comes in.")
+@click.option("--cases", default=2000, show_default=True, help="Distinct cases in the pack.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--profile", default="demo", show_default=True, help="The sandbox ERP's limits.")
 @click.option("--broker", type=click.Choice(["embedded", "rabbitmq"]), default="embedded", show_default=True)
@@ -70,8 +75,8 @@ def serve(shared: Shared, port: int | None, erp_url: str | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/demo"), show_default=True)
 @common
 @pass_shared
-def demo(shared: Shared, cases: int, seed: int, profile: str, broker: str, crash: bool, out: Path) -> None:
-    """An incident surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log.
+def demo(shared: Shared, pack: str, cases: int, seed: int, profile: str, broker: str, crash: bool, out: Path) -> None:
+    """A surge through a real daemon into a sandbox ERP, with a certificate from the ERP's own log.
 
     \b
     Example:
@@ -79,31 +84,42 @@ def demo(shared: Shared, cases: int, seed: int, profile: str, broker: str, crash
     """
     from ops.demo import run_demo
 
-    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, broker, out, shared.as_json))
+    raise SystemExit(run_demo(cases, seed, profile, 5 if crash else 0, broker, out, shared.as_json, pack))
 
 
 @tidegate.command()
-@click.option("--pack", default="incident", show_default=True, help="incident, billing-cycle or renewal.")
-@click.option("--cases", default=2000, show_default=True)
+@click.option("--pack", default="incident", show_default=True, type=click.Choice(PACKS), help="What comes in.")
+@click.option("--cases", default=2000, show_default=True, type=click.IntRange(0))
 @click.option("--seed", default=7, show_default=True)
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, min_open=True),
+    help="Length of the business day whose shape it has (default: as fast as the daemon takes it; virtual: 24).",
+)
 @click.option("--url", help="The daemon (default: from the settings).")
 @click.option(
     "--erp-log", type=click.Path(path_type=Path, exists=True), help="The ERP's log: certify and draw at the end."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/surge"), show_default=True)
+@virtual_options
 @common
 @pass_shared
-def surge(shared: Shared, pack: str, cases: int, seed: int, url: str | None, erp_log: Path | None, out: Path) -> None:
-    """Send a seeded pack of messages at a running daemon and watch it drain.
+def surge(shared: Shared, /, out: Path, url: str | None, erp_log: Path | None, **plan: Any) -> None:
+    """Send a seeded pack of messages at a running daemon and watch it drain; or simulate a day of it.
 
     \b
-    Example:
+    Examples:
       tidegate surge --pack incident --cases 5000 --erp-log .tidegate/erp/erp-log.jsonl
+      tidegate surge --pack all --cases 20000 --hours 24 --virtual
     """
+    if is_virtual(plan, url=url, erp_log=erp_log):
+        from ops.virtual.command import run_virtual
+
+        raise SystemExit(run_virtual(out, shared.as_json, **plan))
     from ops.surging import run_surge
 
     with shared.client(url) as client:
-        raise SystemExit(run_surge(client, pack, cases, seed, erp_log, out, shared.as_json))
+        raise SystemExit(run_surge(client, erp_log=erp_log, out=out, as_json=shared.as_json, **plan))
 
 
 @tidegate.command()
@@ -246,6 +262,9 @@ def token(shared: Shared) -> None:
 
 for _command in COMMANDS:
     tidegate.add_command(_command)
+
+
+tidegate.add_command(forecast_command(pass_shared, common))
 
 
 def cli(arguments: list[str] | None = None) -> int:

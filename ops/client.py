@@ -91,6 +91,18 @@ class Client:
         found: dict[str, Any] = self._ask("GET", "/v1/ops/status", headers=self._authorised())
         return found
 
+    def forecast(self, what_if: str = "", tenants: int = 50) -> dict[str, Any]:
+        """Time to drain, as things stand or with clauses."""
+        query = {"tenants": tenants, **({"if": what_if} if what_if else {})}
+        found: dict[str, Any] = self._ask("GET", "/v1/forecast", params=query, headers=self._authorised())
+        return found
+
+    def truth(self, since_us: int) -> dict[str, Any]:
+        """What came true of the forecast of that moment."""
+        query = {"since_us": since_us}
+        found: dict[str, Any] = self._ask("GET", "/v1/forecast/truth", params=query, headers=self._authorised())
+        return found
+
     def exceptions(self, limit: int) -> list[dict[str, Any]]:
         """What waits for a person, oldest first."""
         page = self._ask("GET", "/v1/ops/exceptions", params={"limit": limit}, headers=self._authorised())

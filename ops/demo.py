@@ -40,14 +40,17 @@ class Killer:
             self._daemon.start()
 
 
-def run_demo(cases: int, seed: int, profile: str, kills: int, broker: str, out: Path, as_json: bool) -> int:
+def run_demo(
+    cases: int, seed: int, profile: str, kills: int, broker: str, out: Path, as_json: bool, pack: str = "incident"
+) -> int:
     """The demo; its exit code says whether the certificate passed. Everything it made stays under `out`."""
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
     say = sys.stderr.write if as_json else sys.stdout.write
     limits = profile_words(profile)
-    say(f"sandbox ERP with profile {profile} ({', '.join(limits) or 'no limits'}); a daemon; {cases} support cases\n")
+    allowed = ", ".join(limits) or "no limits"
+    say(f"sandbox ERP with profile {profile} ({allowed}); a daemon; pack {pack}, {cases} cases\n")
     settings = {
         "TIDEGATE_ERP__LIMITS": ",".join(limits) or "1000000/1s",
         "TIDEGATE_ERP__TIMEOUT_SECONDS": "5",
@@ -65,4 +68,4 @@ def run_demo(cases: int, seed: int, profile: str, kills: int, broker: str, out: 
         client = stack.enter_context(Client(daemon.url, out / "data" / "operator.token"))
         say(f"daemon at {daemon.url}, ERP at {erp.url}; everything is kept under {out}\n")
         killer = Killer(daemon, node, kills)
-        return run_surge(client, "incident", cases, seed, erp.log_path, out, as_json, killer.step, lambda: killer.marks)
+        return run_surge(client, pack, cases, seed, erp.log_path, out, as_json, killer.step, lambda: killer.marks)

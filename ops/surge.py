@@ -13,9 +13,14 @@ import msgspec
 
 from ops.client import Client, DaemonAway, Refused
 from ops.packs import PackMessage, generate
+from ops.packs.day import DAY_HOURS
 
 BATCH = 50
 _RETRY_SECONDS = 0.2
+_LOOK_SHARE = 4.0
+"""Looking takes at most a fifth of the time: with many messages it is work for the daemon, too."""
+_SPAN_MS = 200
+"""What falls due within so long goes in one batch."""
 
 
 class Progress(msgspec.Struct):
@@ -39,17 +44,29 @@ class Progress(msgspec.Struct):
 
 
 class Surge:
-    """One run of a pack. `tell` is called with the progress, often; it may take other steps (kill the daemon, say)."""
+    """One run of a pack. `tell` is called with the progress, often; it may take other steps (kill the daemon, say).
+
+    `hours`: send it in the shape of a business day of that length; None: as fast as the daemon takes it.
+    """
 
     def __init__(
-        self, client: Client, pack: str, cases: int, seed: int, tell: Callable[[Progress], None], give_up_seconds: float
+        self,
+        client: Client,
+        pack: str,
+        cases: int,
+        seed: int,
+        tell: Callable[[Progress], None],
+        give_up_seconds: float,
+        hours: float | None = None,
     ) -> None:
         self._client = client
-        self._messages = list(generate(pack, cases, seed))
+        self._messages = list(generate(pack, cases, seed, hours or DAY_HOURS))
+        self._paced = hours is not None
         self._tell = tell
         self._give_up_seconds = give_up_seconds
         self._rows: dict[str, dict[str, Any]] = {}
         self._seen = 0
+        self._look_at = 0.0
         distinct = sum(not message.duplicate for message in self._messages)
         self.progress = Progress(total=distinct)
 
@@ -62,13 +79,16 @@ class Surge:
             DaemonAway: it stayed away, or nothing moved, for longer than the patience.
             Refused: it refuses the pack for good.
         """
-        for batch in _batches(self._messages, BATCH):
+        begun = time.monotonic()
+        for batch in _batches(self._messages, BATCH, _SPAN_MS if self._paced else None):
+            self._await(begun + batch[0].offset_ms / 1000 if self._paced else begun)
             self._send(batch)
-            self._look()
+            self._look_now_and_then()
         moved = time.monotonic()
         settled = -1
+        self._look()
         while self.progress.settled < self.progress.total:
-            self._look()
+            self._look_now_and_then()
             if self.progress.settled > settled:
                 settled, moved = self.progress.settled, time.monotonic()
             elif time.monotonic() - moved > self._give_up_seconds:
@@ -76,6 +96,12 @@ class Surge:
             time.sleep(_RETRY_SECONDS)
         self.write(accepted_path)
         return self.progress
+
+    def _await(self, moment: float) -> None:
+        """Until it is time for the next message, look at what becomes of the others."""
+        while (early := moment - time.monotonic()) > 0:
+            self._look_now_and_then()
+            time.sleep(min(early, _RETRY_SECONDS))
 
     def _send(self, batch: Sequence[PackMessage]) -> None:
         receipts = self._patiently(lambda: self._client.send([message.event for message in batch]))
@@ -107,8 +133,19 @@ class Surge:
                 raise problem
             time.sleep(min(wait, 2.0))
 
+    def _look_now_and_then(self) -> None:
+        if time.monotonic() >= self._look_at:
+            self._look()
+
     def _look(self) -> None:
         """Read the outcomes from the first unsettled message on, and the gauges."""
+        begun = time.monotonic()
+        self._read()
+        took = time.monotonic() - begun
+        self._look_at = begun + took + max(_RETRY_SECONDS, _LOOK_SHARE * took)
+        self._tell(self.progress)
+
+    def _read(self) -> None:
         try:
             self._read_outcomes()
             overview = self._client.overview()
@@ -119,7 +156,6 @@ class Surge:
             self.progress.waiting = {row["lane"]: row["waiting"] for row in overview["calls"]}
             self.progress.budget = overview["budget"]
             self.progress.in_flight = overview["gate"]["in_flight"]
-        self._tell(self.progress)
 
     def _read_outcomes(self) -> None:
         after, settled_to = self._seen, self._seen
@@ -150,6 +186,7 @@ def _row(message: PackMessage, receipt: dict[str, Any], now: str, now_ns: int) -
         "key": message.key,
         "account": message.account,
         "tenant": message.tenant,
+        "workload": message.workload,
         "lane": receipt["lane"],
         "sequence": message.sequence,
         "accepted_at": now,
@@ -165,6 +202,11 @@ def _outcome(item: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": outcome, **{name: value for name, value in facts.items() if value is not None}}
 
 
-def _batches(messages: Sequence[PackMessage], size: int) -> Iterator[Sequence[PackMessage]]:
-    for start in range(0, len(messages), size):
-        yield messages[start : start + size]
+def _batches(messages: Sequence[PackMessage], size: int, span_ms: int | None) -> Iterator[Sequence[PackMessage]]:
+    """Neighbours, at most `size` of them and, if there is a span, due within it."""
+    start = 0
+    for end in range(1, len(messages) + 1):
+        full = end - start == size or end == len(messages)
+        if full or (span_ms is not None and messages[end].offset_ms > messages[start].offset_ms + span_ms):
+            yield messages[start:end]
+            start = end

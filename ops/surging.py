@@ -18,6 +18,8 @@ from ops.certificate import certify
 from ops.certificate.model import Certificate
 from ops.certificate.present import show
 from ops.client import Client
+from ops.foresight import Foresight, sentences
+from ops.report import Foreseen
 from ops.report.build import build_report
 from ops.report.series import Mark
 from ops.surge import Progress, Surge
@@ -87,31 +89,45 @@ def run_surge(
     as_json: bool,
     step: Callable[[Progress], None] = lambda progress: None,
     marks: Callable[[], Sequence[Mark]] = lambda: (),
+    hours: float | None = None,
 ) -> int:
-    """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held."""
+    """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held.
+
+    hours: send in the shape of a business day of that length; None: as fast as the daemon takes it.
+    """
     out.mkdir(parents=True, exist_ok=True)
     accepted = out / "accepted.jsonl"
     since_ns = time.monotonic_ns()
+    foresight = Foresight(client)
     with Screen(as_json, f"surge {pack}, {cases} cases, seed {seed}") as screen:
 
         def tell(progress: Progress) -> None:
             screen.tell(progress)
+            foresight.look(progress)
             step(progress)
 
-        progress = Surge(client, pack, cases, seed, tell, PATIENCE_SECONDS).run(accepted)
+        progress = Surge(client, pack, cases, seed, tell, PATIENCE_SECONDS, hours).run(accepted)
+    foreseen = foresight.conclude(out)
     if erp_log is None:
         sys.stdout.write(json.dumps(msgspec.to_builtins(progress)) + "\n" if as_json else _line(progress, 0.0) + "\n")
         return 0 if progress.settled == progress.total else 1
-    return conclude(erp_log, accepted, since_ns, out, progress, as_json, marks())
+    return conclude(erp_log, accepted, since_ns, out, progress, as_json, marks(), foreseen)
 
 
 def conclude(
-    erp_log: Path, accepted: Path, since_ns: int, out: Path, progress: Progress, as_json: bool, marks: Sequence[Mark]
+    erp_log: Path,
+    accepted: Path,
+    since_ns: int,
+    out: Path,
+    progress: Progress,
+    as_json: bool,
+    marks: Sequence[Mark],
+    foreseen: list[Foreseen],
 ) -> int:
     """The certificate from the ERP's own log, the report, and one summary."""
     certificate: Certificate = certify(erp_log, accepted, since_ns=since_ns)
     (out / "certificate.json").write_bytes(msgspec.json.format(msgspec.json.encode(certificate)) + b"\n")
-    paths = build_report(certificate, erp_log, accepted, out, events=list(marks))
+    paths = build_report(certificate, erp_log, accepted, out, events=list(marks), foreseen=foreseen)
     if as_json:
         summary = {"certificate": msgspec.to_builtins(certificate), "report": str(paths.html)}
         sys.stdout.write(json.dumps(summary) + "\n")
@@ -121,6 +137,7 @@ def conclude(
             f"\n{progress.accepted} accepted ({progress.duplicates} more were recognised as duplicates): "
             f"{progress.posted} posted, {progress.refused} refused with a reason, {progress.approval} await approval, "
             f"{progress.total - progress.settled} unsettled\n"
-            f"report: {paths.html}\ncertificate: {out / 'certificate.json'}\n"
+            + "".join(f"{line}\n" for line in sentences(foreseen))
+            + f"report: {paths.html}\ncertificate: {out / 'certificate.json'}\n"
         )
     return 0 if certificate.verdict == "PASS" else 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiosqlite
 import msgspec
-from sqlalchemy import Select, func, literal_column, or_, select
+from sqlalchemy import Select, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
@@ -114,6 +114,16 @@ class Spend(msgspec.Struct, frozen=True):
     arrived_by_at: int | None
     object: str | None = None
     execution_ns: int | None = None
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """Calls of one lane and tenant: how many, how many of them are open, and when the last other one ended."""
+
+    lane: str
+    tenant: str
+    calls: int
+    open: int
+    last_at: int | None
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
@@ -263,6 +273,16 @@ class Reads:
             query = select(*names, func.count()).where(literal_column(which)).group_by(*names)
             found.update({tuple(flow): count for *flow, count in await self.rows(query)})
         return found
+
+    async def ends_since(self, system: str, since: int) -> list[Ends]:
+        """What has become of the calls that were open at a moment (microseconds since the epoch), by line."""
+        c = s.call.c
+        still = or_(literal_column("open = 1"), c.changed_at > since)
+        done = func.max(case((c.open == 0, c.changed_at)))
+        query = select(c.lane, c.tenant, func.count(), func.sum(c.open), done).where(
+            c.system == system, c.requested_at <= since, still
+        )
+        return [Ends(*row) for row in await self.rows(query.group_by(c.lane, c.tenant))]
 
     async def blocking(self, call: Call) -> Call | None:
         """The open call of the same key and lane that this one waits behind, if any."""

@@ -1,4 +1,8 @@
-"""Packs of ERP commands: the billing cycle's invoices and the renewal campaign. Bulk lane, all to be posted."""
+"""Packs of ERP commands: billing cycle, renewal campaign, month end. All are to be posted.
+
+Each pack has accounts of its own. Order is promised for one account along one way, and a command comes to the ERP
+poster directly, a case by way of the credit policy.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,48 +11,67 @@ from random import Random
 from msgspec import Struct
 
 from contracts.money import Money
-from ops.packs.message import PackMessage, cloud_event, tenant_of
+from ops.packs.day import CAMPAIGN, CLOSING, NIGHT_RUN, Shape
+from ops.packs.message import Lane, PackMessage, cloud_event, tenant_of
 
 COMMAND = "erp.adjustment.request"
 
 
-class CommandPack(Struct, frozen=True):
-    """What tells one pack of commands from the other. Amounts in cents of EUR."""
+class Kind(Struct, frozen=True):
+    """One kind of command in a pack: its share in hundredths, its lane, its amounts in cents of EUR."""
 
-    name: str
-    document_prefix: str
+    percent: int
     reason_code: str
+    lane: Lane
     minor_min: int
     minor_max: int
+
+
+class CommandPack(Struct, frozen=True):
+    """What tells one pack of commands from the other; the name is the workload."""
+
+    name: str
+    prefix: str
+    kinds: tuple[Kind, ...]
     cases_per_account: int
-    span_ms: int
+    shape: Shape
 
 
-BILLING_CYCLE = CommandPack("billing-cycle", "inv", "invoice", 4_900, 250_000, 1, 600_000)
-RENEWAL = CommandPack("renewal", "ren", "renewal", 49_000, 2_500_000, 2, 1_800_000)
+BILLING_CYCLE = CommandPack("billing-cycle", "inv", (Kind(100, "invoice", "bulk", 4_900, 250_000),), 1, NIGHT_RUN)
+RENEWAL = CommandPack("renewal", "ren", (Kind(100, "renewal", "bulk", 49_000, 2_500_000),), 2, CAMPAIGN)
+MONTH_END = CommandPack(
+    "month-end",
+    "clo",
+    # A customer waits for a refund; a correction only has to be in the right month.
+    (Kind(30, "refund", "standard", 1_000, 60_000), Kind(70, "correction", "bulk", 100, 400_000)),
+    3,
+    CLOSING,
+)
 
 
-def commands(pack: CommandPack, cases: int, seed: int, random: Random) -> Iterator[PackMessage]:
-    """One command a case, evenly over the pack's span, accounts drawn uniformly."""
+def commands(pack: CommandPack, cases: int, seed: int, random: Random, hours: float) -> Iterator[PackMessage]:
+    """One command a case, in the pack's shape over a day of so many hours, accounts drawn uniformly."""
     accounts = max(1, cases // pack.cases_per_account)
-    sequences: Counter[int] = Counter()
+    sequences: Counter[tuple[int, Lane]] = Counter()
     for number in range(cases):
         account = random.randrange(accounts)
-        sequences[account] += 1
-        money = Money(random.randint(pack.minor_min, pack.minor_max), "EUR")
-        yield _command(pack, seed, number, account, money, sequences[account], number * pack.span_ms // cases)
+        kind = random.choices(pack.kinds, [kind.percent for kind in pack.kinds])[0]
+        sequences[account, kind.lane] += 1
+        money = Money(random.randint(kind.minor_min, kind.minor_max), "EUR")
+        offset_ms = pack.shape.at_ms(number / cases, hours)
+        document = f"{pack.prefix}-{seed}-{number:06d}"
+        yield _command(pack, kind, document, account, money, sequences[account, kind.lane], offset_ms)
 
 
 def _command(
-    pack: CommandPack, seed: int, number: int, account: int, money: Money, sequence: int, offset_ms: int
+    pack: CommandPack, kind: Kind, document: str, account: int, money: Money, sequence: int, offset_ms: int
 ) -> PackMessage:
-    document = f"{pack.document_prefix}-{seed}-{number:06d}"
-    account_id, tenant = f"acc-{account:05d}", tenant_of(account)
+    account_id, tenant = f"{pack.prefix}-acc-{account:05d}", tenant_of(account)
     data = {
         "intent_id": f"int-{document}",
         "account_id": account_id,
         "amount": money.to_wire(),
-        "reason_code": pack.reason_code,
+        "reason_code": kind.reason_code,
         "source_document": document,
         "kind": "credit",
     }
@@ -60,16 +83,18 @@ def _command(
         offset_ms,
         data,
         tenant=tenant,
+        workload=pack.name,
         partitionkey=account_id,
-        lane="bulk",
+        lane=kind.lane,
         idempotencykey=f"int-{document}",
     )
     return PackMessage(
         event=event,
         account=account_id,
         tenant=tenant,
+        workload=pack.name,
         key=document,
-        lane="bulk",
+        lane=kind.lane,
         sequence=sequence,
         offset_ms=offset_ms,
         expected="post",

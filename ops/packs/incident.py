@@ -16,11 +16,12 @@ from msgspec import Struct
 
 from contracts.money import Money
 from contracts.records import Tier
+from ops.packs.day import OUTAGE
 from ops.packs.message import Expected, Lane, PackMessage, at, cloud_event, tenant_of
 from policies.credit import DEFAULT_POLICY, CreditDecision, CreditFacts, evaluate
 
 EVENT = "support.case.opened"
-SPAN_MS = 2_400_000
+WORKLOAD = "incident"
 URGENT_SHARE = 0.05
 BULK_SHARE = 0.10
 DUPLICATE_SHARE = 0.03
@@ -77,11 +78,11 @@ class Case(Struct, frozen=True):
         return evaluate(facts)
 
 
-def incident(cases: int, seed: int, random: Random) -> Iterator[PackMessage]:
-    """All messages in send order. Memory: one small object a case."""
+def incident(cases: int, seed: int, random: Random, hours: float) -> Iterator[PackMessage]:
+    """All messages in send order, over a day of so many hours. Memory: one small object a case."""
     made = _shuffled_nearby(list(_cases(cases, random)), random)
     expected = _expectations(made)
-    messages = list(_messages(made, expected, seed))
+    messages = list(_messages(made, expected, seed, hours))
     return iter(_with_duplicates(messages, random))
 
 
@@ -153,15 +154,16 @@ def _expectations(cases: Sequence[Case]) -> dict[int, Expected]:
     return expected
 
 
-def _messages(cases: Sequence[Case], expected: dict[int, Expected], seed: int) -> Iterator[PackMessage]:
+def _messages(cases: Sequence[Case], expected: dict[int, Expected], seed: int, hours: float) -> Iterator[PackMessage]:
     sequences: Counter[tuple[int, Lane]] = Counter()
     for place, case in enumerate(cases):
         sequences[case.account.number, case.lane] += 1
-        offset_ms = place * SPAN_MS // len(cases)
+        offset_ms = OUTAGE.at_ms(place / len(cases), hours)
         yield PackMessage(
             event=_event(case, seed, offset_ms),
             account=case.account.id,
             tenant=tenant_of(case.account.number),
+            workload=WORKLOAD,
             key=f"case-{seed}-{case.number:06d}",
             lane=case.lane,
             sequence=sequences[case.account.number, case.lane],
@@ -172,7 +174,8 @@ def _messages(cases: Sequence[Case], expected: dict[int, Expected], seed: int) -
 
 def _event(case: Case, seed: int, offset_ms: int) -> dict[str, Any]:
     case_id = f"case-{seed}-{case.number:06d}"
-    extensions = {"tenant": tenant_of(case.account.number), "partitionkey": case.account.id}
+    tenant = tenant_of(case.account.number)
+    extensions = {"tenant": tenant, "workload": WORKLOAD, "partitionkey": case.account.id}
     if case.lane == "bulk":
         extensions["lane"] = "bulk"
     data = {

@@ -2,5 +2,6 @@
 
 from ops.report.build import ReportPaths, build_report
 from ops.report.series import Mark
+from ops.report.tables import Foreseen
 
-__all__ = ["Mark", "ReportPaths", "build_report"]
+__all__ = ["Foreseen", "Mark", "ReportPaths", "build_report"]

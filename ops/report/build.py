@@ -10,6 +10,7 @@ from ops.certificate import Certificate, read_accepted, read_log
 from ops.report.charts import calls_chart, concurrency_chart
 from ops.report.page import page
 from ops.report.series import Curves, Mark, curves
+from ops.report.tables import Foreseen
 
 
 class ReportPaths(Struct, frozen=True):
@@ -23,6 +24,7 @@ class ReportPaths(Struct, frozen=True):
 class _Numbers(Struct):
     certificate: Certificate
     curves: Curves
+    foreseen: list[Foreseen]
 
 
 class SourceChanged(ValueError):
@@ -35,10 +37,12 @@ def build_report(
     accepted: Path | None,
     out_dir: Path,
     events: Sequence[Mark] = (),
+    foreseen: Sequence[Foreseen] = (),
 ) -> ReportPaths:
     """Write `report.html`, `calls.svg` and `report.json` into `out_dir` (made if it is missing).
 
-    events: what happened during the run, drawn as vertical marks. Raises SourceChanged when a file is not
+    events: what happened during the run, drawn as vertical marks. foreseen: forecasts, and what came true.
+    Raises SourceChanged when a file is not
     the one that was certified, Unreadable and OSError as `certify` does. Same input, same bytes.
     """
     log = read_log(erp_log)
@@ -48,9 +52,9 @@ def build_report(
     drawn = curves(certificate, log, told.rows if told else [], events)
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = ReportPaths(out_dir / "report.html", out_dir / "calls.svg", out_dir / "report.json")
-    paths.html.write_text(page(certificate, drawn), "utf-8")
+    paths.html.write_text(page(certificate, drawn, foreseen), "utf-8")
     paths.svg.write_text(calls_chart(drawn, standalone=True) or concurrency_chart(drawn, standalone=True), "utf-8")
-    paths.json.write_bytes(msgspec.json.format(msgspec.json.encode(_Numbers(certificate, drawn))))
+    paths.json.write_bytes(msgspec.json.format(msgspec.json.encode(_Numbers(certificate, drawn, list(foreseen)))))
     return paths
 
 

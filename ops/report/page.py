@@ -1,6 +1,6 @@
 """The page: one HTML file, nothing loaded from anywhere, light and dark, readable on a phone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from ops.certificate import Certificate
@@ -10,6 +10,7 @@ from ops.certificate.present import COLUMNS, table_rows
 from ops.report import charts
 from ops.report.series import Curves, LaneCurve
 from ops.report.svg import STYLE, duration
+from ops.report.tables import Foreseen, foreseen_section, tenants_section
 
 _PAGE_STYLE = """
 :root{color-scheme:light dark;--paper:#f6f7f9;--card:#fff;--ink:#1c2430;--soft:#5b6675;--edge:#dde2e9;
@@ -42,7 +43,7 @@ td:first-child{font-weight:600}td:first-child:before{content:none!important}}
 """
 
 
-def page(certificate: Certificate, curves: Curves) -> str:
+def page(certificate: Certificate, curves: Curves, foreseen: Sequence[Foreseen] = ()) -> str:
     """The whole document."""
     return "".join(
         [
@@ -53,6 +54,8 @@ def page(certificate: Certificate, curves: Curves) -> str:
             _verdict(certificate),
             _facts(certificate),
             *_charts(curves),
+            tenants_section(curves.tenants),
+            foreseen_section(foreseen),
             _table(certificate),
             _sources(certificate),
             "</main></html>\n",

@@ -2,13 +2,14 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
 from ops.certificate import AcceptedRow, Certificate, ErpLog
 from ops.certificate.findings import Timeline
 from ops.certificate.model import NANOSECONDS_PER_SECOND, LimitFinding
+from ops.certificate.order import quantile
 
 SLICES = 160
 LANE_ORDER = ("urgent", "standard", "bulk")
@@ -27,6 +28,23 @@ class LaneCurve(Struct, frozen=True):
     lane: str
     backlog: list[int]
     waits_ns: list[int]
+
+
+class Waits(Struct, frozen=True):
+    """How long messages waited from acceptance to the ERP; nearest-rank quantiles."""
+
+    lane: str
+    count: int
+    p50_seconds: float
+    p99_seconds: float
+    max_seconds: float
+
+
+class TenantWaits(Struct, frozen=True):
+    """The waits of one tenant, a lane each."""
+
+    tenant: str
+    lanes: list[Waits]
 
 
 class RateCurve(Struct, frozen=True):
@@ -62,6 +80,7 @@ class Curves(Struct, frozen=True):
     concurrency: list[int]
     concurrency_limit: int | float | None
     lanes: list[LaneCurve]
+    tenants: list[TenantWaits]
     marks: list[Mark]
 
     @property
@@ -76,6 +95,7 @@ def curves(certificate: Certificate, log: ErpLog, accepted: Sequence[AcceptedRow
     start_ns, end_ns = _span(timeline, accepted, marks)
     slice_ns = _slice_ns(end_ns - start_ns, _window_ns(rate) if rate else 0)
     slots = [one.limit for one in certificate.limits if one.kind == "concurrent"]
+    found = spans(log, accepted)
     frame = Frame(start_ns, slice_ns, (end_ns - start_ns) // slice_ns + 1)
     return Curves(
         start_ns=frame.start_ns,
@@ -84,7 +104,8 @@ def curves(certificate: Certificate, log: ErpLog, accepted: Sequence[AcceptedRow
         rate=_rate(frame, timeline, rate) if rate else None,
         concurrency=_concurrency(frame, timeline),
         concurrency_limit=min(slots, default=None),
-        lanes=_lanes(frame, log, accepted),
+        lanes=_lanes(frame, found),
+        tenants=_tenants(found),
         marks=sorted(marks, key=lambda mark: mark.at_ns),
     )
 
@@ -135,21 +156,52 @@ def _concurrency(frame: Frame, timeline: Timeline) -> list[int]:
     return most
 
 
-def _lanes(frame: Frame, log: ErpLog, accepted: Sequence[AcceptedRow]) -> list[LaneCurve]:
-    created = {one.source_document or one.reference: one.arrived_ns for one in reversed(log.documents())}
-    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+def spans(log: ErpLog, accepted: Sequence[AcceptedRow]) -> list[tuple[AcceptedRow, int]]:
+    """Each accepted message that has a document, with the instant at which the call that made it reached the ERP."""
+    created = {(one.source_document or one.reference): one.arrived_ns for one in reversed(log.documents())}
+    found: list[tuple[AcceptedRow, int]] = []
     taken: set[str] = set()
     for row in accepted:
         key = row.key if row.key in created else row.reference or ""
         if key in created and key not in taken:
             taken.add(key)
-            spans[row.lane].append((row.accepted_ns, max(row.accepted_ns, created[key])))
-    known = [lane for lane in LANE_ORDER if lane in spans]
-    return [_lane(frame, lane, spans[lane]) for lane in known + sorted(spans.keys() - set(known))]
+            found.append((row, max(row.accepted_ns, created[key])))
+    return found
 
 
-def _lane(frame: Frame, lane: str, spans: Sequence[tuple[int, int]]) -> LaneCurve:
-    came, went = sorted(start for start, _ in spans), sorted(end for _, end in spans)
+def _lanes(frame: Frame, found: Sequence[tuple[AcceptedRow, int]]) -> list[LaneCurve]:
+    by_lane: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for row, created_ns in found:
+        by_lane[row.lane].append((row.accepted_ns, created_ns))
+    return [_lane(frame, lane, by_lane[lane]) for lane in in_order(by_lane)]
+
+
+def in_order(lanes: Collection[str]) -> list[str]:
+    """Lanes as people expect them, those of other houses last."""
+    known = [lane for lane in LANE_ORDER if lane in lanes]
+    return known + sorted(set(lanes) - set(known))
+
+
+def _lane(frame: Frame, lane: str, waits: Sequence[tuple[int, int]]) -> LaneCurve:
+    came, went = sorted(start for start, _ in waits), sorted(end for _, end in waits)
     edges = [frame.start_ns + (place + 1) * frame.slice_ns for place in range(frame.slices)]
     backlog = [bisect_right(came, edge) - bisect_right(went, edge) for edge in edges]
-    return LaneCurve(lane, backlog, sorted(end - start for start, end in spans))
+    return LaneCurve(lane, backlog, sorted(end - start for start, end in waits))
+
+
+def _tenants(found: Sequence[tuple[AcceptedRow, int]]) -> list[TenantWaits]:
+    """The tenants with the most messages first."""
+    waits: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, created_ns in found:
+        waits[row.tenant or "(none)"][row.lane].append(created_ns - row.accepted_ns)
+    sizes = {tenant: sum(map(len, lanes.values())) for tenant, lanes in waits.items()}
+    return [_tenant(tenant, waits[tenant]) for tenant in sorted(waits, key=lambda one: (-sizes[one], one))]
+
+
+def _tenant(tenant: str, waits: Mapping[str, list[int]]) -> TenantWaits:
+    return TenantWaits(tenant, [_waits_of(lane, sorted(waits[lane])) for lane in in_order(waits)])
+
+
+def _waits_of(lane: str, waits: Sequence[int]) -> Waits:
+    p50, p99 = (quantile(waits, percent) / NANOSECONDS_PER_SECOND for percent in (50, 99))
+    return Waits(lane, len(waits), p50, p99, waits[-1] / NANOSECONDS_PER_SECOND)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.doors.http import describe, health, messages, ops, reading
+from actors.doors.http import describe, forecasts, health, messages, ops, reading
 from tests.support.daemon import BATCH, Site, adjustment, case
 
 spec_validator = pytest.importorskip("openapi_spec_validator")
@@ -42,7 +42,7 @@ def test_the_document_is_valid_openapi(described: dict[str, Any]) -> None:
 
 
 def test_every_route_is_described_and_every_description_has_a_route(described: dict[str, Any]) -> None:
-    handlers = [*reading.HANDLERS, *ops.HANDLERS, *health.HANDLERS, *describe.HANDLERS]
+    handlers = [*reading.HANDLERS, *ops.HANDLERS, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS]
     served = {(messages.PATH, "post")}
     for handler in handlers:
         for path in handler.paths:
@@ -76,6 +76,8 @@ def test_answers_fit_what_is_described(shared_site: Site, misfits: Check) -> Non
     assert misfits("OutcomePage", shared_site.get("/v1/outcomes").json()) == []
     assert misfits("Readiness", shared_site.get("/readyz").json()) == []
     assert misfits("Overview", shared_site.client().overview()) == []
+    assert misfits("ForecastView", shared_site.client().forecast("rate 5/s")) == []
+    assert misfits("TruthView", shared_site.client().truth(1)) == []
     order = {"target": "all", "reason": "look", "who": "test", "dry_run": True}
     assert misfits("Command", order) == []
     assert misfits("Effect", shared_site.operate("pause", order).json()) == []
@@ -84,5 +86,5 @@ def test_answers_fit_what_is_described(shared_site: Site, misfits: Check) -> Non
 def test_operator_verbs_need_the_token_and_nothing_else_does(described: dict[str, Any]) -> None:
     for path, methods in described["paths"].items():
         for operation in methods.values():
-            assert ("security" in operation) == path.startswith("/v1/ops/")
+            assert ("security" in operation) == path.startswith(("/v1/ops/", "/v1/forecast"))
     assert described["components"]["securitySchemes"]["operatorToken"]["scheme"] == "bearer"

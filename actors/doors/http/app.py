@@ -10,13 +10,14 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ASGIApp
 
-from actors.doors.http import describe, health, ops, reading
+from actors.doors.http import describe, forecasts, health, ops, reading
 from actors.doors.http.edge import Edge
 from actors.doors.http.messages import Intake
 from actors.doors.http.openapi import document
 from actors.doors.http.ops import AuthRefused, require_token
 from actors.doors.http.problems import from_error, problem
 from actors.doors.http.query import refuse_unknown_query
+from actors.forecasts import Forecasts
 from actors.house import House
 from actors.metrics import registry
 from actors.operations import Operations
@@ -30,14 +31,15 @@ def build(house: House, operator_token: str, version: str) -> ASGIApp:
 
 def routes(house: House, operator_token: str, version: str) -> Litestar:
     """Everything but `POST /v1/messages`, which has a way of its own."""
-    status, operations, figures = Status(house), Operations(house), registry(house)
+    status, operations, figures, foreseen = Status(house), Operations(house), registry(house), Forecasts(house)
     described = document(house.registry, house.desk.accepted_types, version)
     return Litestar(
-        route_handlers=[*reading.HANDLERS, *ops.HANDLERS, *health.HANDLERS, *describe.HANDLERS],
+        route_handlers=[*reading.HANDLERS, *ops.HANDLERS, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS],
         dependencies={
             "house": Provide(lambda: house, sync_to_thread=False),
             "status": Provide(lambda: status, sync_to_thread=False),
             "operations": Provide(lambda: operations, sync_to_thread=False),
+            "forecasts": Provide(lambda: foreseen, sync_to_thread=False),
             "registry": Provide(lambda: figures, sync_to_thread=False),
             "described": Provide(lambda: described, sync_to_thread=False),
         },

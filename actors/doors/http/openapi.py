@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from actors.doors.http.forecasts import PATHS as FORECASTS
 from actors.doors.http.messages import BATCH, JSON, STRUCTURED
 from actors.doors.http.messages import PATH as MESSAGES
 from actors.doors.http.openapi_ops import operators
@@ -39,7 +40,7 @@ def document(registry: Registry, accepted: Collection[str], version: str) -> dic
             {"name": "operators", "description": "Behind the operator token."},
             {"name": "machines", "description": "Liveness, readiness, figures, this document."},
         ],
-        "paths": {**_messages(contracts), **_reading(), **operators(_refusals), **_machines()},
+        "paths": {**_messages(contracts), **_reading(), **operators(_refusals), **FORECASTS, **_machines()},
         "components": {
             "schemas": schemas(contracts),
             "responses": _problems(),

@@ -9,6 +9,7 @@ import msgspec
 
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
+from actors.forecasts import ForecastView, TruthView
 from actors.operations import Command, CommitCommand, Effect, SettingCommand, UndoCommand, WorkCommand
 from actors.operator_top import Top
 from actors.operator_views import AuditPage, CallPage, Found, Left
@@ -22,7 +23,7 @@ from contracts.text import INTEGER_MAX
 
 _TEMPLATE = "#/components/schemas/{name}"
 _COMMANDS = (Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
-_LOOKS = (Top, CallPage, Found, Left, AuditPage)
+_LOOKS = (Top, CallPage, Found, Left, AuditPage, ForecastView, TruthView)
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
 
 

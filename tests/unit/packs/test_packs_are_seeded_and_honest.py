@@ -13,6 +13,8 @@ from contracts.catalogue import REGISTRY
 from contracts.envelope import decode_envelope
 from contracts.money import Money
 from ops.packs import PACKS, PackMessage, UnknownPack, generate
+from ops.packs.generate import shared_out
+from ops.packs.message import TENANTS, tenant_of
 from policies.credit import CreditDecision, CreditFacts, evaluate
 
 CASES = 3_000
@@ -85,6 +87,54 @@ def test_send_times_never_go_back(pack: str) -> None:
     assert offsets == sorted(offsets)
 
 
+def test_every_message_names_its_tenant_and_its_workload() -> None:
+    for message in generate("all", 400, 5):
+        assert message.event["tenant"] == message.tenant
+        assert message.event["workload"] == message.workload
+    assert {message.workload for message in generate("all", 400, 5)} == {*PACKS} - {"all"}
+
+
+def test_all_is_the_four_packs_at_once_each_as_it_is_alone() -> None:
+    mixed = list(generate("all", 1_000, 3))
+    for name, count in shared_out(1_000).items():
+        assert [message for message in mixed if message.workload == name] == list(generate(name, count, 3))
+
+
+def test_tenants_share_the_accounts_by_zipfs_law() -> None:
+    accounts = Counter(tenant_of(number) for number in range(12_000))
+    for rank, tenant in enumerate(TENANTS):
+        fair = accounts[TENANTS[0]] / (rank + 1)
+        assert 0.9 * fair < accounts[tenant] < 1.1 * fair
+
+
+def test_work_has_the_lane_of_its_kind() -> None:
+    lanes = {(message.workload, message.lane) for message in generate("all", 2_000, 3)}
+    assert lanes == {
+        ("incident", "urgent"),
+        ("incident", "standard"),
+        ("incident", "bulk"),
+        ("billing-cycle", "bulk"),
+        ("renewal", "bulk"),
+        ("month-end", "standard"),
+        ("month-end", "bulk"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pack", "first", "last"), [("incident", 10, 12), ("billing-cycle", 1, 4), ("month-end", 15, 22)]
+)
+def test_most_of_a_pack_comes_in_its_hours(pack: str, first: int, last: int) -> None:
+    hours = [message.offset_ms / 3_600_000 for message in generate(pack, 1_000, 3)]
+    assert sum(first <= hour < last for hour in hours) > 0.6 * len(hours)
+    assert max(hours) <= 24
+
+
+def test_a_shorter_day_is_the_same_day_in_less_time() -> None:
+    day, hour = (list(generate("all", 500, 3, hours)) for hours in (24, 1))
+    assert Counter(message.key for message in day) == Counter(message.key for message in hour)
+    assert max(message.offset_ms for message in hour) <= 3_600_000
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_no_order_of_the_cases_contradicts_an_expectation(seed: int, order: int) -> None:
@@ -146,3 +196,5 @@ def test_an_unknown_pack_is_refused_with_the_names_of_the_known() -> None:
         generate("tsunami", 1, 1)
     with pytest.raises(UnknownPack, match="-1 cases"):
         generate("incident", -1, 1)
+    with pytest.raises(UnknownPack, match="0 hours"):
+        generate("incident", 1, 1, hours=0)

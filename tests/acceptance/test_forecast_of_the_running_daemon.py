@@ -1,0 +1,94 @@
+"""A forecast of the running daemon: from what waits in it, with what-if and, afterwards, what came true."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.client import Refused
+from tests.acceptance.test_cli_verbs import Shell
+from tests.support.daemon import BATCH, Site, adjustment, problem_of, site, until
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with work that is held back."""
+    directory = tmp_path_factory.mktemp("forecast")
+    with site(directory, TIDEGATE_ERP__LIMITS="20/1s,5 concurrent") as running:
+        running.operate("hold", {"target": "erp", "reason": "test", "who": "test"})
+        commands = [
+            {**adjustment(f"f{number}", f"key-{number}"), "tenant": f"tenant-{number % 3}", "lane": "bulk"}
+            for number in range(60)
+        ]
+        assert running.post(commands, BATCH).status_code == 202
+        with running.client() as client:
+            until(lambda: client.forecast()["total"]["waiting"] == 60, "everything waits")
+            yield running
+
+
+def test_held_work_has_no_time_and_says_what_holds_it(slow: Site) -> None:
+    told = slow.client().forecast()
+    assert told["total"] == {"waiting": 60, **dict.fromkeys(_TIMES)}
+    assert told["basis"]["orders"] == ["hold erp"]
+    assert told["basis"]["arrivals_per_second"] > 0
+    assert {tenant: span["waiting"] for tenant, span in told["tenants"].items()} == {
+        f"tenant-{number}": 20 for number in range(3)
+    }
+
+
+_TIMES = ("low_seconds", "likely_seconds", "high_seconds", "low_at", "likely_at", "high_at")
+
+
+def test_what_if_gives_it_a_time(slow: Site) -> None:
+    client = slow.client()
+    released = client.forecast("release erp")
+    assert 1 < released["total"]["likely_seconds"] < 25
+    slower = client.forecast("release erp; rate 2/s")
+    assert 25 < slower["total"]["likely_seconds"] < 40
+    later = client.forecast("release erp; pause erp-poster for 60 s")
+    assert later["total"]["likely_seconds"] > 60
+    assert client.overview()["calls"][2]["waiting"] == 60  # nothing was changed by asking
+
+
+def test_clauses_that_cannot_be_read_are_refused_with_an_example(slow: Site) -> None:
+    with slow.http() as http:
+        token = {"Authorization": f"Bearer {slow.token}"}
+        refused = problem_of(http.get("/v1/forecast", params={"if": "faster please"}, headers=token))
+        assert (refused["status"], refused["code"]) == (422, "query.value")
+        assert "pause erp-poster until 14:00" in refused["detail"]
+        assert http.get("/v1/forecast").status_code == 401
+        assert http.get("/v1/forecast/truth", headers=token).status_code == 422
+    with pytest.raises(Refused, match="past"):
+        slow.client().forecast("pause erp until 2020-01-01T00:00Z")
+
+
+def test_afterwards_what_came_true_stands_beside_it(slow: Site, tmp_path: Path) -> None:
+    shell, kept = Shell(slow), tmp_path / "kept.json"
+    assert shell("forecast", "--if", "release erp", "--save", str(kept)).returncode == 0
+    early = shell("forecast", "--compare", str(kept))
+    assert (early.returncode, "60 open" in early.stdout) == (1, True)
+    slow.operate("release", {"target": "erp", "reason": "test", "who": "test"})
+    with slow.client() as client:
+        until(lambda: client.truth(json.loads(kept.read_text())["at_us"])["total"]["open"] == 0, "all is done")
+    done = shell("forecast", "--compare", str(kept), "--json")
+    rows = json.loads(done.stdout)["compared"]
+    assert done.returncode == 0
+    assert [row["what"] for row in rows] == [
+        "everything",
+        "lane bulk",
+        "tenant tenant-0",
+        "tenant tenant-1",
+        "tenant tenant-2",
+    ]
+    assert all(row["seconds"] > 0 for row in rows)
+    assert shell("forecast").stdout.count("everything") == 1
+    with slow.client() as client:
+        basis = client.forecast()["basis"]
+    assert basis["calls_known"] >= 50
+    assert 0 < basis["call_seconds"] < 1
+
+
+def test_a_file_that_is_no_forecast_is_wrong_use(slow: Site, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    assert Shell(slow)("forecast", "--compare", str(tmp_path / "x.json")).returncode == 2
