@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from actors.adapters.rest import RestAdapter
+from actors.approvals import Approvals
 from actors.caller.gate import Gate
+from actors.caller.numbers import SpendNumbers
 from actors.caller.poster import Poster
 from actors.caller.results import Results
 from actors.controls import Controls
@@ -22,6 +25,8 @@ from actors.doors.http.server import HttpDoor
 from actors.erp_requests import DOMAIN as CALLER_DOMAIN
 from actors.erp_requests import SYSTEM, ErpRequestDecider
 from actors.house import House
+from actors.processes_build import caller, caller_name, connected, deciders
+from actors.processes_results import ProcessTeller
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -39,6 +44,7 @@ from broker.relay import Relay
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from contracts.catalogue import REGISTRY
+from policies.approval_words import read_delegations, read_people
 from policies.limit_words import parse_limits
 from policies.partitions import PartitionMap
 from policies.watermarks import Watermarks
@@ -55,9 +61,12 @@ class Builder:
         self._settings = settings
         self._token = token
         self._store = store
+        self._connected = connected(settings)
+        self._numbers = SpendNumbers()
         self._deciders: dict[str, Decider] = {
-            "credit-policy": CreditPolicyDecider(),
+            "credit-policy": CreditPolicyDecider(workflow=bool(self._connected)),
             "erp-requests": ErpRequestDecider(),
+            **deciders(settings),
         }
         broker, self._relay = self._engine(clock, entropy)
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
@@ -77,6 +86,10 @@ class Builder:
             caller_domain=CALLER_DOMAIN,
             consumed=queues,
         )
+        approval = settings.approval
+        people, delegations = read_people(approval.people), read_delegations(approval.delegations)
+        self.approvals = Approvals(self.house, self._acceptor, people, delegations) if self._connected else None
+        self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
         self._topology = build_topology(list(queues), spread)
 
     def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
@@ -97,13 +110,13 @@ class Builder:
         makers: dict[str, Make] = {
             "store-writer": lambda: StoreWriter(self._store),
             "broker-link": lambda: BrokerLink(house.broker, self._topology),
-            "credit-policy": lambda: self._decider("credit-policy"),
-            "erp-requests": lambda: self._decider("erp-requests"),
+            **{name: partial(self._decider, name) for name in self._deciders},
+            **{caller_name(system): partial(self._caller, system) for system in self._connected},
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
             "housekeeping": lambda: Housekeeping(self._store),
             "watchdog": lambda: Watchdog(lambda: house.root),
-            "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION), listen.dup),
+            "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION, self.approvals), listen.dup),
         }
         if (relay := self._relay) is not None:
             makers["relay"] = lambda: RelayActor(relay)
@@ -132,9 +145,15 @@ class Builder:
         floors = {"standard": settings.flow.standard_floor_percent, "bulk": settings.flow.bulk_floor_percent}
         shares = settings.flow.tenant_shares(), settings.flow.workload_shares()
         gate = Gate(parse_limits(erp.limits), house.entropy.random, floors, *shares)
-        results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
-        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN)
-        house.poster = house.desk.poster = poster
+        results = Results(house.broker, REGISTRY, CALLER_DOMAIN, self._teller)
+        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN, self._numbers)
+        house.poster = house.desk.poster = house.posters[SYSTEM] = poster
+        return poster
+
+    def _caller(self, system: str) -> Actor:
+        assert self._teller is not None, "there are callers only with a workflow"
+        poster = caller(system, self._settings, self.house, self._teller, self._numbers)
+        self.house.posters[system] = poster
         return poster
 
 

@@ -34,6 +34,8 @@ class House:
     """Queues that each domain must be consuming for the daemon to be ready."""
     root: Supervisor | None = None
     poster: Poster | None = None
+    posters: dict[str, Poster] = field(default_factory=dict)
+    """The caller of each system, the ERP's among them."""
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
     restarts: int = 0
     broker_problem: str | None = None

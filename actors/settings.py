@@ -6,9 +6,13 @@ from pathlib import Path
 
 import msgspec
 
+from policies.approval_words import read_delegations, read_people
 from policies.limit_words import parse_limits
 from policies.order import Share
 from policies.order_shares import check_minima
+
+SYSTEMS = ("billing", "support", "crm", "revenue")
+"""The systems beside the ERP that can be connected."""
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +64,25 @@ class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: int = 1
 
 
+class Saas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A system beside the ERP: billing, support, CRM, revenue reporting. Without a `url` it is not connected."""
+
+    url: str = ""
+    limits: tuple[str, ...] = ("20/1s", "10 concurrent")
+    timeout_seconds: float = 30.0
+    lost_seconds: float = 30.0
+    token_file: str | None = None
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may approve, as "name=role"; and who may stand in, as "giver>taker until 2026-03-31T18:00:00Z"."""
+
+    people: tuple[str, ...] = ()
+    delegations: tuple[str, ...] = ()
+    escalate_hours: float = 72.0
+    expire_hours: float = 504.0
+
+
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Order and back-pressure. Floors in percent of the calls; the marks count waiting calls.
 
@@ -103,6 +126,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     broker: BrokerSettings = BrokerSettings()
     erp: Erp = Erp()
+    billing: Saas = Saas()
+    support: Saas = Saas()
+    crm: Saas = Saas()
+    revenue: Saas = Saas()
+    approval: Approval = Approval()
     flow: Flow = Flow()
     daemon: Daemon = Daemon()
 
@@ -133,6 +161,7 @@ def check(settings: Settings) -> Settings:
         raise SettingsRefused(
             'erp.limits: at least one limit is needed, for example limits = ["10/1s", "5 concurrent"]'
         )
+    _check_workflow(settings)
     _range("http.port", settings.http.port, 0, 65_535)
     _range("broker.partitions", settings.broker.partitions, 1, 256)
     _range("erp.timeout_seconds", settings.erp.timeout_seconds, 0.1, 900)
@@ -156,6 +185,31 @@ def check(settings: Settings) -> Settings:
     if settings.broker.url != "embedded" and not settings.broker.url.startswith(("amqp://", "amqps://")):
         raise SettingsRefused('broker.url: expected "embedded", or a URL that begins with amqp:// or amqps://')
     return settings
+
+
+def _check_workflow(settings: Settings) -> None:
+    for name in SYSTEMS:
+        saas: Saas = getattr(settings, name)
+        try:
+            parse_limits(saas.limits)
+        except ValueError as error:
+            raise SettingsRefused(f"{name}.limits: {error}") from None
+        if not saas.limits:
+            raise SettingsRefused(f'{name}.limits: at least one limit is needed, for example limits = ["20/1s"]')
+        if saas.url and not settings.billing.url:
+            raise SettingsRefused(f"{name}.url: set billing.url as well; processes begin with a credit in billing")
+        _range(f"{name}.timeout_seconds", saas.timeout_seconds, 0.1, 900)
+        _range(f"{name}.lost_seconds", saas.lost_seconds, 0, 86_400)
+    try:
+        read_people(settings.approval.people)
+    except ValueError as error:
+        raise SettingsRefused(f"approval.people: {error}") from None
+    try:
+        read_delegations(settings.approval.delegations)
+    except ValueError as error:
+        raise SettingsRefused(f"approval.delegations: {error}") from None
+    _range("approval.escalate_hours", settings.approval.escalate_hours, 0.001, 8_784)
+    _range("approval.expire_hours", settings.approval.expire_hours, 0.001, 8_784)
 
 
 def _range(key: str, value: float, low: float, high: float) -> None:

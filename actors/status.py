@@ -144,7 +144,8 @@ class Status:
         reads = self._house.store.reads
         records = await reads.messages_after(after, limit)
         keys = [record.key for record in records]
-        calls = {call.key: call for call in await reads.calls_by_message(keys)}
+        mine = self._house.system
+        calls = {call.key: call for call in await reads.calls_by_message(keys) if call.system == mine}
         decisions = await reads.decisions(keys)
         items = [_outcome(record, calls.get(record.key), decisions.get(record.key)) for record in records]
         return OutcomePage(items, records[-1].seq if records else after)

@@ -162,10 +162,15 @@ def decline(process: Process, outcome: Literal["rejected", "expired"], reason: s
 
 
 def settle(process: Process, step: str, undoing: bool, state: StepState) -> Process:
-    """A step, or its undoing, has ended. Told twice, the first telling stands. Raises KeyError for no such step."""
+    """A step, or its undoing, has ended. Told twice, the first telling stands. Raises KeyError for no such step.
+
+    What needed a person may end after all; the process then goes on from where it stood.
+    """
     known = process.undone if undoing else process.steps
-    if known[step].status in OVER:
+    if known[step].status in OVER and known[step].status != "exception":
         return process
+    if process.phase == "stuck":
+        process = replace(process, phase="turning_back" if process.undone else "running")
     changed = {**known, step: replace(state, intent_id=known[step].intent_id)}
     return replace(process, undone=changed) if undoing else replace(process, steps=changed)
 

@@ -1,4 +1,4 @@
-"""The ERP poster: takes waiting calls through the gate, makes them, and stores what came of them.
+"""The caller of a system, the ERP poster first: takes waiting calls through the gate, makes them, stores what came.
 
 The order of things is what keeps money safe. Before a call leaves, its intent and its share of the budget are
 durable (`_start`). Whatever comes back is stored in one transaction with its consequences (`_store`). A crash in
@@ -18,6 +18,7 @@ import msgspec
 
 from actors.adapters.port import Adapter, Answer, Failed, Lost, NotSent
 from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.numbers import SpendNumbers
 from actors.caller.recovery import take_over
 from actors.caller.results import Results
 from actors.caller.spends import Folding
@@ -70,6 +71,7 @@ class Poster:
         results: Results,
         controls: Controls,
         domain: str,
+        numbers: SpendNumbers | None = None,
     ) -> None:
         self._store = store
         self._adapter = adapter
@@ -82,7 +84,7 @@ class Poster:
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
-        self._next_spend = 1
+        self._numbers = numbers or SpendNumbers()
         self._folding = Folding(store, adapter.system)
         self._due_at: int | None = None
         self._lead_ns = 0
@@ -160,7 +162,7 @@ class Poster:
         now_ns = context.clock.boot_ns()
         left = await take_over(self._store, self._adapter, self.gate.budget.limits, self._domain, context.clock)
         self.gate.restore(left.spends, now_ns)
-        self._next_spend = left.next_spend
+        self._numbers.begin_at(left.next_spend)
         await self._worklist.open()
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         for call in left.unknown:
@@ -231,20 +233,16 @@ class Poster:
             if isinstance(admission, Closed):
                 return admission
             heapq.heappop(self._unknown)
-            return Flight(admission, "find", call, self._number())
+            return Flight(admission, "find", call, self._numbers.take())
         if not self._worklist.any():
             return None
         admission = self.gate.admit(self._worklist, now_ns)
         if isinstance(admission, Closed):
             return admission
-        return Flight(admission, "post", admission.call, self._number())
+        return Flight(admission, "post", admission.call, self._numbers.take())
 
     def _blocks(self) -> list[Block]:
         return [Block(lane=lane) for lane in LANES if self._controls.first_on([f"lane:{lane}"])]
-
-    def _number(self) -> int:
-        self._next_spend += 1
-        return self._next_spend - 1
 
     async def _start(self, flights: list[Flight], group: anyio.abc.TaskGroup, context: Context) -> None:
         """Make intents and spent budget durable, then let the calls go."""

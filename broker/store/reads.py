@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
 from broker.store.engine import READERS_MAX, lease, to_its_end
-from broker.store.rows import Call, SpendSum
+from broker.store.rows import Call, ProcessRow, SpendSum
 
 READ_SECONDS_MAX = 10.0
 """A reader that stays longer starves the checkpoint; it is cut off."""
@@ -308,6 +308,23 @@ class Reads:
         query = select(s.milestone).where(m.key.in_(keys), m.name.like("credit.%")).order_by(m.seq)
         return {row[2]: Milestone(*row) for row in await self.rows(query)}
 
+    async def processes(self, key: str) -> list[ProcessRow]:
+        """Processes about this business key (one a tenant)."""
+        query = select(s.process).where(s.process.c.key == key).order_by(s.process.c.opened_at).limit(20)
+        return [_process(row) for row in await self.rows(query)]
+
+    async def processes_in(self, phase: str, limit: int) -> list[ProcessRow]:
+        """Processes that are in this phase, oldest first."""
+        p = s.process.c
+        query = select(s.process).where(p.phase == phase).order_by(p.opened_at, p.id).limit(limit)
+        return [_process(row) for row in await self.rows(query)]
+
+    async def process_counts(self) -> dict[tuple[str, str, str | None], int]:
+        """Processes by kind, phase and outcome."""
+        p = s.process.c
+        query = select(p.kind, p.phase, p.outcome, func.count()).group_by(p.kind, p.phase, p.outcome)
+        return {(kind, phase, outcome): count for kind, phase, outcome, count in await self.rows(query)}
+
     async def exceptions(self, key: str | None = None, limit: int = 100) -> list[ExceptionRecord]:
         """Open exceptions, of one business key or of all."""
         query = select(s.exception).where(s.exception.c.closed_at.is_(None))
@@ -345,6 +362,13 @@ async def _end(work: asyncio.Future[Any], connection: AsyncConnection) -> None:
             await driver.interrupt()
         await asyncio.wait({work}, timeout=_INTERRUPT_SECONDS)
     work.exception()  # it was interrupted; nobody asks
+
+
+_process_fields = [field.name for field in msgspec.structs.fields(ProcessRow)]
+
+
+def _process(row: Any) -> ProcessRow:
+    return ProcessRow(**dict(zip(_process_fields, row, strict=True)))
 
 
 _call_fields = [field.name for field in msgspec.structs.fields(Call)]

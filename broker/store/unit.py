@@ -14,6 +14,7 @@ from broker.store.rows import (
     ExceptionRow,
     Handled,
     MilestoneRow,
+    ProcessRow,
     QueueRow,
     SpendEnd,
     SpendRow,
@@ -49,6 +50,7 @@ class Unit:
     controls: list[ControlRow] = field(default_factory=list)
     control_ends: list[ControlEnd] = field(default_factory=list)
     audits: list[AuditRow] = field(default_factory=list)
+    processes: list[ProcessRow] = field(default_factory=list)
 
     def size(self) -> int:
         """Number of rows, for bounding a group."""
@@ -59,6 +61,7 @@ class Unit:
             + len(self.settled)
             + len(self.states)
             + len(self.milestones)
+            + len(self.processes)
             + len(self.calls)
             + len(self.call_changes)
             + len(self.spends)

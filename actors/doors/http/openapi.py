@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.doors.http.messages import BATCH, JSON, STRUCTURED
 from actors.doors.http.messages import PATH as MESSAGES
+from actors.doors.http.openapi_approvals import approval_paths
 from actors.doors.http.openapi_schemas import schemas
 from actors.doors.http.ops import ALL_VERBS
 from actors.doors.http.problems import MEDIA_TYPE
@@ -28,9 +29,10 @@ _SECURITY: list[dict[str, list[str]]] = [{"operatorToken": []}]
 _REF = "#/components/"
 
 
-def document(registry: Registry, accepted: Collection[str], version: str) -> dict[str, Any]:
-    """The whole document. `accepted` are the message types that somebody here handles."""
+def document(registry: Registry, accepted: Collection[str], version: str, approvals: bool = False) -> dict[str, Any]:
+    """The whole document. `accepted` are the message types that somebody here handles; `approvals`: whether any are."""
     contracts = [contract for contract in registry if contract.type in accepted]
+    decisions = approval_paths(_json, _refusals, _SECURITY) if approvals else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tidegate", "version": version, "description": _ABOUT},
@@ -41,7 +43,7 @@ def document(registry: Registry, accepted: Collection[str], version: str) -> dic
             {"name": "operators", "description": "Behind the operator token."},
             {"name": "machines", "description": "Liveness, readiness, figures, this document."},
         ],
-        "paths": {**_messages(contracts), **_reading(), **_operators(), **_machines()},
+        "paths": {**_messages(contracts), **_reading(), **_operators(), **decisions, **_machines()},
         "components": {
             "schemas": schemas(contracts),
             "responses": _problems(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors.approvals import ApprovalPage, ApprovalView, Ballot, VoteEffect
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
 from actors.operations import Command, Effect
@@ -20,11 +21,12 @@ from contracts.text import INTEGER_MAX
 
 _TEMPLATE = "#/components/schemas/{name}"
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, Command, Effect)
+_APPROVALS = (ApprovalPage, ApprovalView, Ballot, VoteEffect)
 
 
 def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
     """All components, by name. Types of contracts keep the names of their structs."""
-    types = [*_OURS, *(contract.struct for contract in contracts)]
+    types = [*_OURS, *_APPROVALS, *(contract.struct for contract in contracts)]
     _, components = msgspec.json.schema_components(types, schema_hook=schema_hook, ref_template=_TEMPLATE)
     named = dict(components)
     named["CloudEvent"] = _cloud_event(named.pop("Envelope"))
