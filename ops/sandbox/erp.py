@@ -15,7 +15,7 @@ import msgspec
 
 from ops.sandbox.admission import Admission, Refusal
 from ops.sandbox.call import Call, Op, Peer, Reply, problem, unanswered
-from ops.sandbox.documents import check, fingerprint
+from ops.sandbox.documents import fingerprint
 from ops.sandbox.faults import (
     ClosedPeriod,
     Drawn,
@@ -34,6 +34,7 @@ from ops.sandbox.garbage import spoil
 from ops.sandbox.journal import Journal
 from ops.sandbox.ledger import Entry, Ledger
 from ops.sandbox.limits import Limit, Profile
+from ops.sandbox.systems import SYSTEMS, System
 
 KEY_MAX_LENGTH = 255
 
@@ -64,7 +65,9 @@ class Erp:
         faults: FaultBoard,
         clock_ns: Callable[[], int],
         wall_clock: Callable[[], datetime],
+        system: System = SYSTEMS["erp"],
     ) -> None:
+        self.system = system
         self.profile = profile
         self.faults = faults
         self._settings = settings
@@ -235,9 +238,12 @@ class Erp:
             return problem(400, "idempotency.key_missing", detail)
         if call.fields is None:
             return problem(400, "body.invalid", "the body is not a JSON object")
-        invalid = check(call.fields)
+        invalid = self.system.check(call.fields)
         if invalid is not None:
             return problem(422, invalid.code, invalid.detail)
+        original = self.system.reversed_by(call.fields)
+        if original is not None and not await self._ledger.find("document", original):
+            return problem(422, "document.unknown", f"reverses: there is no document {original}")
         entry, now_ms = self._entry(call)
         posted = await self._ledger.post(entry, now_ms)
         if posted.verdict == "mismatch":
@@ -250,6 +256,7 @@ class Erp:
     def _entry(self, call: Call) -> tuple[Entry, int]:
         fields = call.fields or {}
         now_ms = int(self._wall_clock().timestamp() * 1_000)
+        status, reason_code = self.system.words(fields)
         window = self._settings.idempotency_seconds
         entry = Entry(
             document_id=self._ledger.next_document_id(),
@@ -258,12 +265,12 @@ class Erp:
             fingerprint=fingerprint(fields),
             reference=fields["reference"],
             account_id=fields["account_id"],
-            amount=fields["amount"],
-            currency=fields["currency"],
+            amount=fields.get("amount") or "",
+            currency=fields.get("currency") or "",
             source_document=fields["source_document"],
-            status="posted",
+            status=status,
             posted_at=f"{self.now().astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z",
-            reason_code=fields["reason_code"],
+            reason_code=reason_code,
         )
         return entry, now_ms
 

@@ -21,12 +21,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BODY_BYTES_MAX = 1_000_000
 PEER_EXTENSION = "sandbox.peer"
 
-_OPS: dict[tuple[str, str], Op] = {
-    ("POST", "/adjustments"): "post",
-    ("GET", "/adjustments"): "find",
-    ("GET", "/limits"): "limits",
-}
-
 
 class Application:
     """The ASGI application of one ERP. `clock_ns` reads the monotonic clock in nanoseconds."""
@@ -34,7 +28,13 @@ class Application:
     def __init__(self, erp: Erp, clock_ns: Callable[[], int]) -> None:
         self._erp = erp
         self._clock_ns = clock_ns
-        self._openapi = openapi()
+        path = erp.system.path
+        self._ops: dict[tuple[str, str], Op] = {
+            ("POST", path): "post",
+            ("GET", path): "find",
+            ("GET", "/limits"): "limits",
+        }
+        self._openapi = openapi(erp.system)
         self._date = (0, b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +48,7 @@ class Application:
             await self._control(scope["method"], path, receive, send)
             return
         peer: Peer = scope["extensions"][PEER_EXTENSION]
-        op = _OPS.get((scope["method"], path), "other")
+        op = self._ops.get((scope["method"], path), "other")
         call = self._erp.arrive(op, scope["method"], path, peer, arrived_ns)
         try:
             await self._call(call, scope, receive, send)
