@@ -15,12 +15,14 @@ from broker.store.unit import Unit
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
+from contracts.ids import intent_id
 from contracts.messages import ProcessVote
 from policies.approval import Counted, Delegation, Person, Refused, Rejected, Vote, judge
 from policies.process import TABLES, states
 
 PAGE_MAX = 200
 _NAME_MAX, _REASON_MAX = 100, 500
+_LOOKS, _LOOK_SECONDS = 100, 0.02
 
 
 class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +76,10 @@ class ApprovalPage(msgspec.Struct, frozen=True):
 
 
 class VoteEffect(msgspec.Struct, frozen=True):
-    """What a vote did, or with dry_run would do: `counted` (and how many are missing), `approved` or `rejected`."""
+    """What a vote did, or with dry_run would do: `counted` (and how many are missing), `approved` or `rejected`.
+
+    `taken`: it is durable, and the process has not got to it yet.
+    """
 
     key: str
     result: str
@@ -139,13 +144,30 @@ class Approvals:
             envelope = self._envelope(record, vote, at)
             accept = self._acceptor.prepare(self._acceptor.read(envelope), at)
             await self._house.store.commit(Unit(at, accepts=[accept]))
+            return await self._taken(key, vote)
         left = judgement.left if isinstance(judgement, Counted) else 0
         result = "rejected" if isinstance(judgement, Rejected) else "counted" if left else "approved"
-        note = "nothing was changed (dry run)" if ballot.dry_run else "durable; the process goes on from here"
-        return VoteEffect(key, result, left, not ballot.dry_run, note)
+        return VoteEffect(key, result, left, False, "nothing was changed (dry run)")
+
+    async def _taken(self, key: str, vote: Vote) -> VoteEffect:
+        """What the process made of it; after a while, that it is safe and will be taken up."""
+        for _ in range(_LOOKS):
+            record = await self._record(key)
+            if vote in record.votes:
+                counted = sum(one.verdict == "approve" for one in record.votes)
+                waits = record.process.phase == "approval"
+                left = record.need.people - counted if waits else 0
+                result = "rejected" if vote.verdict == "reject" else "counted" if waits else "approved"
+                return VoteEffect(key, result, left, True, "durable; the process goes on from here")
+            if record.process.phase != "approval":
+                raise ContractError(
+                    "approval.closed", f"It is {record.process.outcome or record.process.phase} already."
+                )
+            await self._house.clock.sleep(_LOOK_SECONDS)
+        return VoteEffect(key, "taken", 0, True, "durable; the process has not taken it up yet")
 
     def _envelope(self, record: Record, vote: Vote, at: int) -> Envelope:
-        """One message for one voter and one thing: voting twice is recognised."""
+        """One message for one voter, one thing and one count of votes: sent again, it is recognised."""
         request = record.request
         data = ProcessVote(
             process_id=request.process_id,
@@ -157,7 +179,7 @@ class Approvals:
             reason=vote.reason,
         )
         return Envelope(
-            id=f"{request.process_id}/{record.digest}/{vote.who}",
+            id=intent_id(record.tenant, f"{request.process_id} {record.digest} {len(record.votes)}", vote.who, "VO"),
             source="urn:tidegate:approvals",
             type="process.vote",
             time=moment(at),

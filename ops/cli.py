@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from actors.settings import Settings, SettingsRefused
-from ops.client import Client, DaemonAway, Refused
-from ops.config import CONFIG, load
+from actors.settings import SettingsRefused
+from ops.cli_approvals import approvals
+from ops.cli_refund import demo_refund
+from ops.cli_shared import Shared, common, pass_shared
+from ops.client import DaemonAway, Refused
+from ops.config import CONFIG
 
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 """For verbs that are programs of their own: they read their options (and --help) themselves."""
-
-
-class Shared:
-    """What all verbs share: where the settings are, and how to print."""
-
-    def __init__(self, config: Path | None, data: str | None, as_json: bool) -> None:
-        self.config = config
-        self.data = data
-        self.as_json = as_json
-
-    def settings(self, **overrides: Any) -> Settings:
-        """The checked settings."""
-        return load(self.config, os.environ, {"data.directory": self.data, **overrides})
-
-    def client(self, url: str | None = None) -> Client:
-        """A client of the daemon that these settings describe."""
-        settings = self.settings()
-        host = f"http://{settings.http.host}:{settings.http.port}"
-        return Client(url or os.environ.get("TIDEGATE_URL") or host, settings.directory / "operator.token")
-
-    def say(self, value: dict[str, Any], human: Callable[[], None]) -> None:
-        """Print for scripts or for people."""
-        if self.as_json:
-            click.echo(json.dumps(value))
-        else:
-            human()
-
-
-pass_shared = click.make_pass_decorator(Shared)
-
-
-def _also_here(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """An option of the whole program, given behind the verb."""
-    if value:
-        setattr(context.ensure_object(Shared), str(parameter.name), value)
-
-
-def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--config`, `--data` and `--json` may stand before the verb or behind it."""
-    hidden: dict[str, Any] = {"expose_value": False, "callback": _also_here}
-    for option in (
-        click.option("--config", type=click.Path(path_type=Path), help="TOML file.", **hidden),
-        click.option("--data", help="Data directory.", **hidden),
-        click.option("--json", "as_json", is_flag=True, help="Machine-readable output.", **hidden),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -352,6 +305,10 @@ for _command in (
     _verb("undrain", "Open the doors again.", 'undrain --reason "moved"', "all"),
 ):
     tidegate.add_command(_command)
+
+
+for _group in (approvals, demo_refund):
+    tidegate.add_command(_group)
 
 
 def cli(arguments: list[str] | None = None) -> int:

@@ -313,6 +313,11 @@ class Reads:
         query = select(s.process).where(s.process.c.key == key).order_by(s.process.c.opened_at).limit(20)
         return [_process(row) for row in await self.rows(query)]
 
+    async def processes_of(self, keys: Collection[str]) -> list[ProcessRow]:
+        """Processes about these business keys."""
+        query = select(s.process).where(s.process.c.key.in_(keys))
+        return [_process(row) for row in await self.rows(query)]
+
     async def processes_in(self, phase: str, limit: int) -> list[ProcessRow]:
         """Processes that are in this phase, oldest first."""
         p = s.process.c
