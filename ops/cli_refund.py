@@ -16,11 +16,20 @@ from ops.cli_shared import Shared, common, pass_shared
 @click.option("--lost", default=0.05, show_default=True, help="Share of posts that are done and not answered.")
 @click.option("--late", default=0.02, show_default=True, help="Share of posts that are done late, after the time-out.")
 @click.option("--refused", default=0.01, show_default=True, help="Share of postings that the ERP refuses.")
+@click.option("--crash", is_flag=True, help="Kill the daemon with SIGKILL five times in mid-wave.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/demo-refund"), show_default=True)
 @common
 @pass_shared
 def demo_refund(
-    shared: Shared, cases: int, seed: int, profile: str, lost: float, late: float, refused: float, out: Path
+    shared: Shared,
+    cases: int,
+    seed: int,
+    profile: str,
+    lost: float,
+    late: float,
+    refused: float,
+    crash: bool,
+    out: Path,
 ) -> None:
     """One case through billing, support, ERP, CRM and revenue reporting; then an incident wave of many, judged.
 
@@ -30,5 +39,6 @@ def demo_refund(
     """
     from ops.demo_refund import Wave, run_demo_refund
 
-    wave = Wave(cases=cases, seed=seed, profile=profile, lost=lost, late=late, refused=refused)
+    kills = 5 if crash else 0
+    wave = Wave(cases=cases, seed=seed, profile=profile, lost=lost, late=late, refused=refused, kills=kills)
     raise SystemExit(run_demo_refund(wave, out, shared.as_json))

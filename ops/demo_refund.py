@@ -16,6 +16,7 @@ import msgspec
 from ops.certificate import certify
 from ops.certificate.present import show
 from ops.client import Client, DaemonAway, Refused
+from ops.demo import Killer
 from ops.demo_refund_judge import Verdict, judge
 from ops.demo_refund_story import tell_stories
 from ops.process import DaemonProcess
@@ -39,6 +40,7 @@ class Wave(msgspec.Struct, frozen=True):
     lost: float
     late: float
     refused: float
+    kills: int = 0
 
     def faults(self) -> dict[str, list[dict[str, Any]]]:
         """What each system does wrong. The ERP refuses by account of its own mind; the others are only unreliable."""
@@ -73,10 +75,13 @@ def run_demo_refund(wave: Wave, out: Path, as_json: bool) -> int:
             f"The ERP's limits: profile {wave.profile}.\n"
         )
         systems.set_faults(wave.faults())
-        return _run_wave(client, systems, wave, out, as_json, say)
+        killer = Killer(daemon, None, wave.kills)
+        return _run_wave(client, systems, wave, killer, out, as_json, say)
 
 
-def _run_wave(client: Client, systems: Systems, wave: Wave, out: Path, as_json: bool, say: Callable[[str], Any]) -> int:
+def _run_wave(
+    client: Client, systems: Systems, wave: Wave, killer: Killer, out: Path, as_json: bool, say: Callable[[str], Any]
+) -> int:
     since_ns, begun = time.monotonic_ns(), time.monotonic()
     before = {name: {document.reference for document in system.documents()} for name, system in systems.all.items()}
     with Screen(as_json, f"incident wave, {wave.cases} cases, seed {wave.seed}") as screen:
@@ -84,6 +89,7 @@ def _run_wave(client: Client, systems: Systems, wave: Wave, out: Path, as_json: 
 
         def tell(progress: Progress) -> None:
             screen.tell(progress)
+            killer.step(progress)
             approver.approve_all()
 
         surge = Surge(client, "incident", wave.cases, wave.seed, tell, PATIENCE_SECONDS)
@@ -102,19 +108,23 @@ def _run_wave(client: Client, systems: Systems, wave: Wave, out: Path, as_json: 
     else:
         show(certificate, sys.stdout)
         say(f"\n{len(approver.approved)} credits were approved by people, one by one.\n")
+        say(f"The daemon was killed {len(killer.marks)} times.\n" if killer.marks else "")
         _present(verdict, say)
         say(f"\n{time.monotonic() - begun:.0f} s; ledgers and logs of all systems are under {out}\n")
     return 0 if verdict.holds and certificate.verdict == "PASS" else 1
 
 
-def _amend(path: Path, approved: set[str]) -> None:
-    """What waited for people is a lane of its own, as it holds up nothing behind it; and the ERP may refuse any case.
+def _amend(path: Path, approved: dict[str, int]) -> None:
+    """What waited for people holds up nothing behind it: it is held to the order of approval, as a lane of its own.
+
+    The ERP may refuse any case.
 
     Which cases must have a credit is judged from billing's ledger instead.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:
-        row["lane"] = "approved" if row["key"] in approved else row["lane"]
+        if row["key"] in approved:
+            row["lane"], row["sequence"] = f"{row['lane']} approved", approved[row["key"]]
         row["expected"] = "either" if row["expected"] == "post" else row["expected"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -125,7 +135,8 @@ class _Approver:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._last = 0.0
-        self.approved: set[str] = set()
+        self.approved: dict[str, int] = {}
+        """In which order, by key."""
 
     def approve_all(self) -> None:
         """Approve what waits; a vote that does not count any more (somebody was faster) is left."""
@@ -144,7 +155,7 @@ class _Approver:
             reason = "the outage is confirmed"
             effect = self._client.vote(item["key"], "approve", who=who, digest=item["digest"], reason=reason)
             if effect["result"] in ("approved", "taken"):
-                self.approved.add(item["key"])
+                self.approved.setdefault(item["key"], len(self.approved) + 1)
         except Refused:
             return
 
