@@ -53,7 +53,8 @@ from policies.approval import (
 )
 from policies.approval import Ask as Asked
 from policies.compensation import erp_cost
-from policies.process import TABLES, StepState, advance, approve, begin, decline, settle, states
+from policies.identity import refusal, words
+from policies.process import TABLES, Step, StepState, advance, approve, begin, decline, settle, states
 
 Message = ProcessStart | CallEnded | ProcessVote | ProcessTimer
 replace = msgspec.structs.replace
@@ -216,13 +217,13 @@ class WorkflowDecider:
         if found is None:
             return Duplicate()
         step, undoing = found
-        state = StepState(data.status, data.intent_id, data.document, data.reason)
+        about = TABLES[record.request.kind].step(step)
+        state = _judged(record, about, StepState(data.status, data.intent_id, data.document, data.reason))
         settled = settle(record.process, step, undoing, state)
         if settled == record.process:
             return Duplicate()
-        name = f"{'undo ' if undoing else ''}{step}.{data.status}"
-        facts = {"intent_id": data.intent_id, "document": data.document or "", "reason": data.reason or ""}
-        about = TABLES[record.request.kind].step(step)
+        name = f"{'undo ' if undoing else ''}{step}.{state.status}"
+        facts = {"intent_id": data.intent_id, "document": state.document or "", "reason": state.reason or ""}
         effects: list[Effect] = []
         if about.system != "erp":  # what the ERP did is told by its caller
             effects.append(Milestone(record.request.kind, name, {k: v for k, v in facts.items() if v}))
@@ -279,6 +280,16 @@ def _step_of(record: Record, intent: str) -> tuple[str, bool] | None:
     return None
 
 
+def _judged(record: Record, step: Step, state: StepState) -> StepState:
+    """What was read may be a reason not to go on."""
+    if not step.reads or state.status != "done":
+        return state
+    text = state.document or ""
+    why = refusal(step.operation, text, record.request.kind)
+    told = words(step.operation, text)
+    return replace(state, status="refused", document=None, reason=why) if why else replace(state, document=told)
+
+
 def _arrived(record: Record) -> Iterator[Effect]:
     """What is said on entering a phase."""
     request, process = record.request, record.process
@@ -291,7 +302,8 @@ def _arrived(record: Record) -> Iterator[Effect]:
     if process.phase == "turning_back":
         yield Milestone(request.kind, "process.turned_back", {"reason": process.reason or ""})
     if process.phase == "ended" and process.outcome is not None:
-        documents = {name: state.document for name, state in process.steps.items() if state.document}
+        reads = {step.name for step in table.steps if step.reads}
+        documents = {n: state.document for n, state in process.steps.items() if state.document and n not in reads}
         undone = {f"undo {name}": state.document for name, state in process.undone.items() if state.document}
         ended = ProcessEnded(
             process_id=request.process_id,

@@ -7,7 +7,7 @@ import msgspec
 from actors.processes_record import Record, step_intent
 from broker.effects import RequestCall
 from contracts.messages import AdjustmentRequest, ProcessStart, SystemRequest
-from policies.process import Action, Start, Step, StepState
+from policies.process import TABLES, Action, Start, Step, StepState
 
 _CASE_SYSTEMS = frozenset({"support"})
 """Systems in which order matters by case; in all others it does by account."""
@@ -31,7 +31,9 @@ def _do(record: Record, step: Step, intent: str) -> RequestCall:
     if step.system == "erp":
         return _post(record.request, step.operation, intent)
     body = _body(record, intent, step.operation)
-    if step.tells:
+    if step.reads:
+        body = replace(body, amount=None, reason_code=None)
+    elif step.tells:
         process = record.process
         body = replace(body, outcome=process.outcome, note=process.reason or _documents(record))
     elif step.name == "case":
@@ -70,7 +72,9 @@ def _request(request: ProcessStart, system: str, operation: str, body: SystemReq
 
 
 def _documents(record: Record) -> str:
-    made = [f"{name} {state.document}" for name, state in record.process.steps.items() if state.document]
+    reads = {step.name for step in TABLES[record.request.kind].steps if step.reads}
+    steps = record.process.steps.items()
+    made = [f"{name} {state.document}" for name, state in steps if state.document and name not in reads]
     return "; ".join(made)
 
 

@@ -43,7 +43,9 @@ def story(record: Record) -> Story | None:
             return ("stuck", f"It needs a person: {process.reason}. Now: {exact}.", "finance", None)
         case "ended":
             outcome = process.outcome or "posted"
-            documents = {**process.steps, **{f"undo {name}": state for name, state in process.undone.items()}}
+            reads = {step.name for step in TABLES[request.kind].steps if step.reads}
+            done = {name: state for name, state in process.steps.items() if name not in reads}
+            documents = {**done, **{f"undo {name}": state for name, state in process.undone.items()}}
             made = ", ".join(f"{name} {state.document}" for name, state in documents.items() if state.document)
             why = f" ({process.reason})" if process.reason else ""
             return (outcome, f"{_OUTCOMES[outcome]}{why}: {made or 'no documents'}.", "nobody", None)

@@ -16,7 +16,7 @@ from policies.approval import Ask, Need, Vote
 from policies.process import Process
 
 DOMAIN = "workflow"
-_PREFIXES = {"billing": "CN", "contract": "CT", "case": "SU", "erp": "CR"}
+_PREFIXES = {"account": "RD", "invoices": "RD", "billing": "CN", "contract": "CT", "case": "SU", "erp": "CR"}
 _TELL, _UNDO = "TL", "UN"
 PREFIXES = frozenset({*_PREFIXES.values(), _TELL, _UNDO})
 """How the intent ids of processes begin."""

@@ -27,7 +27,8 @@ class Step(Struct, frozen=True, kw_only=True):
     """One call to one system. `after`: steps that must be done first.
 
     `vital`: a refusal turns the process back; without it the refusal is an exception of `owner` and the process goes
-    on. `tells`: it reports the outcome, and so waits for it.
+    on. `reads`: it only looks, so it need not wait for an approval and there is nothing to undo. `tells`: it reports
+    the outcome, and so waits for it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Step(Struct, frozen=True, kw_only=True):
     owner: str
     after: tuple[str, ...] = ()
     vital: bool = False
+    reads: bool = False
     tells: bool = False
 
 
@@ -54,7 +56,7 @@ class Table(Struct, frozen=True):
 
     def plan(self) -> tuple[Undo, ...]:
         """What would be undone, last step first, if everything but the last vital step had been done."""
-        vital = [step.name for step in self.steps if step.vital]
+        vital = [step.name for step in self.steps if step.vital and not step.reads]
         found = (undo_of(self.kind, name) for name in reversed(vital[:-1]))
         return tuple(undo for undo in found if undo is not None)
 
@@ -67,8 +69,21 @@ def _tells(*systems: str) -> tuple[Step, ...]:
     )
 
 
+_IDENTIFY: Final = (
+    Step(name="account", system="crm", operation="account.read", owner="revenue", vital=True, reads=True),
+    Step(name="invoices", system="billing", operation="invoices.read", owner="revenue", vital=True, reads=True),
+)
+
+
 def _billing(operation: str) -> Step:
-    return Step(name="billing", system="billing", operation=operation, owner="revenue", vital=True)
+    return Step(
+        name="billing",
+        system="billing",
+        operation=operation,
+        owner="revenue",
+        after=("account", "invoices"),
+        vital=True,
+    )
 
 
 def _case(after: str) -> Step:
@@ -79,15 +94,19 @@ def _erp(after: str) -> Step:
     return Step(name="erp", system="erp", operation="adjustment.create", owner="finance", after=(after,), vital=True)
 
 
-_ALL: Final = ("support", "crm", "revenue")
+def _usual(kind: Kind, *steps: Step) -> Table:
+    return Table(kind, (*_IDENTIFY, *steps, *_tells("support", "crm", "revenue")))
+
+
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {
-        "credit": Table("credit", (_billing("credit.create"), _case("billing"), _erp("billing"), *_tells(*_ALL))),
-        "refund": Table("refund", (_billing("refund.create"), _case("billing"), _erp("billing"), *_tells(*_ALL))),
-        "correction": Table("correction", (_billing("invoice.correct"), _erp("billing"), *_tells(*_ALL))),
+        "credit": _usual("credit", _billing("credit.create"), _case("billing"), _erp("billing")),
+        "refund": _usual("refund", _billing("refund.create"), _case("billing"), _erp("billing")),
+        "correction": _usual("correction", _billing("invoice.correct"), _erp("billing")),
         "amendment": Table(
             "amendment",
             (
+                *_IDENTIFY,
                 _billing("subscription.amend"),
                 Step(
                     name="contract",
@@ -123,6 +142,8 @@ class Process(Struct, frozen=True, kw_only=True):
     undone: dict[str, StepState] = {}
     outcome: Outcome | None = None
     reason: str | None = None
+    before: Phase = "running"
+    """From where it got stuck."""
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -142,11 +163,16 @@ Action: TypeAlias = Start | TakeBack
 
 
 def begin(table: Table, connected: frozenset[str], approved: bool) -> Process:
-    """A new process. Steps of systems that are not connected are skipped; the vital ones never are."""
+    """A new process. Steps of systems that are not connected are skipped; what moves money never is."""
     steps = {
-        step.name: StepState("waiting" if step.vital or step.system in connected else "skipped") for step in table.steps
+        step.name: StepState("waiting" if step.system in connected or _moves(step) else "skipped")
+        for step in table.steps
     }
     return Process(kind=table.kind, phase="running" if approved else "approval", steps=steps)
+
+
+def _moves(step: Step) -> bool:
+    return step.vital and not step.reads
 
 
 def approve(process: Process) -> Process:
@@ -170,7 +196,7 @@ def settle(process: Process, step: str, undoing: bool, state: StepState) -> Proc
     if known[step].status in OVER and known[step].status != "exception":
         return process
     if process.phase == "stuck":
-        process = replace(process, phase="turning_back" if process.undone else "running")
+        process = replace(process, phase="turning_back" if process.undone else process.before)
     changed = {**known, step: replace(state, intent_id=known[step].intent_id)}
     return replace(process, undone=changed) if undoing else replace(process, steps=changed)
 
@@ -188,6 +214,8 @@ def advance(process: Process, table: Table) -> tuple[Process, tuple[Action, ...]
 
 def _turn(process: Process, table: Table) -> tuple[Process, tuple[Action, ...]]:
     match process.phase:
+        case "approval":
+            return _look(process, table)
         case "running":
             return _run(process, table)
         case "turning_back":
@@ -198,14 +226,28 @@ def _turn(process: Process, table: Table) -> tuple[Process, tuple[Action, ...]]:
             return process, ()
 
 
+def _look(process: Process, table: Table) -> tuple[Process, tuple[Action, ...]]:
+    """While people are asked, what can be read is read: they see it, and a refusal there saves them the trouble."""
+    if (ended := _refused(process, table)) is not None:
+        return ended, ()
+    return _started(process, [step for step in table.steps if step.reads and _may_start(process, step)])
+
+
+def _refused(process: Process, table: Table) -> Process | None:
+    for step in table.steps:
+        state = process.steps[step.name]
+        if step.vital and state.status == "refused":
+            return replace(process, phase="turning_back", reason=f"{step.name}: {state.reason or 'refused'}")
+        if step.vital and state.status == "exception":
+            why = f"{step.name}: {state.reason or 'needs a person'}"
+            return replace(process, phase="stuck", before=process.phase, reason=why)
+    return None
+
+
 def _run(process: Process, table: Table) -> tuple[Process, tuple[Action, ...]]:
-    vital = {step.name: process.steps[step.name] for step in table.steps if step.vital}
-    for name, state in vital.items():
-        if state.status == "refused":
-            return replace(process, phase="turning_back", reason=f"{name}: {state.reason or 'refused'}"), ()
-        if state.status == "exception":
-            return replace(process, phase="stuck", reason=f"{name}: {state.reason or 'needs a person'}"), ()
-    if all(state.status == "done" for state in vital.values()):
+    if (ended := _refused(process, table)) is not None:
+        return ended, ()
+    if all(process.steps[step.name].status in _GOOD for step in table.steps if step.vital):
         return replace(process, phase="telling", outcome="posted"), ()
     able = [step for step in table.steps if not step.tells and _may_start(process, step)]
     return _started(process, able)
@@ -226,7 +268,7 @@ def _turn_back(process: Process, table: Table) -> tuple[Process, tuple[Action, .
     if any(process.steps[step.name].status == "started" for step in table.steps if step.vital):
         return process, ()
     for step in reversed(table.steps):
-        if not step.vital or process.steps[step.name].status != "done":
+        if not _moves(step) or process.steps[step.name].status != "done":
             continue
         state = process.undone.get(step.name)
         if state is None:

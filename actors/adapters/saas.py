@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from actors.adapters.port import Answer, Failed, Lost, NotSent, Outcome, Posted
@@ -12,6 +13,7 @@ from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.messages import SystemRequest
+from policies.identity import READS, record_text
 from policies.recoverability import FailureClass
 
 PATHS = {"billing": "/credits", "support": "/case-updates", "crm": "/activities", "revenue": "/entries"}
@@ -45,7 +47,12 @@ class SaasAdapter(RestAdapter):
         return None
 
     async def post(self, call: Call) -> Answer:
-        """POST with the intent id as Idempotency-Key and as reference; what is not told is left out."""
+        """POST with the intent id as Idempotency-Key and as reference; what is not told is left out.
+
+        An operation that only reads is a GET of the account instead.
+        """
+        if call.operation in READS:
+            return await self._read(call)
         request = decode(call.body, SystemRequest)
         told = {"reason_code": request.reason_code, "reverses": request.reverses}
         told |= {"outcome": request.outcome, "note": request.note}
@@ -60,8 +67,24 @@ class SaasAdapter(RestAdapter):
         return await self._ask("POST", self._path, call, json=body, headers={"Idempotency-Key": call.intent_id})
 
     async def find_by_intent(self, call: Call) -> Answer:
-        """GET ?reference=..."""
+        """GET ?reference=...; what only reads is read again."""
+        if call.operation in READS:
+            return await self._read(call)
         return await self._ask("GET", self._path, call, params={"reference": call.intent_id})
+
+    async def _read(self, call: Call) -> Answer:
+        account = decode(call.body, SystemRequest).account_id
+        return await self._ask("GET", "/accounts", call, params={"account_id": account})
+
+    def _read_outcome(
+        self, method: str, response: aiohttp.ClientResponse, body: bytes, call: Call, *more: Any
+    ) -> Outcome:
+        if call.operation not in READS or response.status != 200:
+            return super()._read_outcome(method, response, body, call, *more)
+        try:
+            return Posted(record_text(call.operation, body))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return Lost("the ERP answered 200 with something that is not an account")
 
     async def _ask(self, method: str, path: str, call: Call, **request: Any) -> Answer:
         """The sentences of the base speak of the ERP; people are told of the system that it was."""

@@ -274,7 +274,18 @@ class Erp:
         )
         return entry, now_ms
 
+    def _account(self, account_id: str | None) -> Reply:
+        if not account_id:
+            return problem(400, "account.missing", "account_id: expected a query parameter, as in ?account_id=A")
+        accounts = self._ledger.path.with_name("accounts.json")
+        record = self.system.account_record(accounts, account_id)
+        if record is None:
+            return problem(404, "path.unknown", "this system knows no accounts; see /openapi.json")
+        return Reply(200, "found", msgspec.json.encode(record))
+
     async def _find(self, call: Call) -> Reply:
+        if call.path == "/accounts":
+            return self._account(call.reference)
         if not call.reference:
             detail = "reference: expected a query parameter, as in ?reference=R"
             return problem(400, "reference.missing", detail)

@@ -34,4 +34,19 @@ def _describe(document: dict[str, Any], system: System) -> None:
     )
     operations = document["paths"][system.path] = document["paths"].pop("/adjustments")
     body = {"schema": {"$ref": f"{_REF}Posting"}}
+    if system.account is not None:
+        document["paths"]["/accounts"] = {"get": _account(operations["get"])}
     operations["post"]["requestBody"]["content"]["application/json"] = body
+
+
+def _account(find: dict[str, Any]) -> dict[str, Any]:
+    """Looking at an account is a call like looking for a document."""
+    parameter = {"name": "account_id", "in": "query", "required": True, "schema": {"type": "string"}}
+    found = {"description": "What is known of it", "content": {"application/json": {"schema": {"type": "object"}}}}
+    return {
+        **find,
+        "operationId": "getAccount",
+        "summary": "Read an account",
+        "parameters": [parameter],
+        "responses": {**find["responses"], "200": found},
+    }

@@ -4,6 +4,8 @@ All are the same program with the same limits, faults, ledger and log; they diff
 in what a request must say. A process of the sandbox is one of them.
 """
 
+import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -37,6 +39,8 @@ class System(msgspec.Struct, frozen=True):
     path: str
     prefix: str
     kinds: tuple[str, ...] = ()
+    account: dict[str, Any] | None = None
+    """What it says of an account that nobody told it anything about, if it knows accounts."""
 
     def check(self, fields: dict[str, Any]) -> Invalid | None:
         """Say what is wrong with a request body, or None when it can be posted."""
@@ -60,6 +64,16 @@ class System(msgspec.Struct, frozen=True):
             return "posted", fields["reason_code"]
         about = (fields.get(name) for name in ("reverses", "outcome", "reason_code"))
         return fields["kind"], next((text for text in about if text), "")
+
+    def account_record(self, accounts: Path, account_id: str) -> dict[str, Any] | None:
+        """What it says of an account: the usual, and what the file `accounts` says differs for this one.
+
+        The file is JSON, an object by account id; it may change while the system runs. Raises OSError, ValueError.
+        """
+        if self.account is None:
+            return None
+        known = json.loads(accounts.read_text("utf-8")) if accounts.exists() else {}
+        return {"account_id": account_id, **self.account, **known.get(account_id, {})}
 
     def reversed_by(self, fields: dict[str, Any]) -> str | None:
         """The document that must be on the books for this request to make sense, if there is one."""
@@ -89,9 +103,17 @@ SYSTEMS = {
                 "subscription.amend",
                 "subscription.restore",
             ),
+            {"open": 1, "overdue": 0},
         ),
         System("support", "Sandbox support desk", "/case-updates", "UPD", ("case.update", "status.report")),
-        System("crm", "Sandbox CRM", "/activities", "ACT", ("status.report", "contract.amend", "contract.restore")),
+        System(
+            "crm",
+            "Sandbox CRM",
+            "/activities",
+            "ACT",
+            ("status.report", "contract.amend", "contract.restore"),
+            {"contract": "CT-1", "status": "active", "tier": "standard", "entitled": True},
+        ),
         System("revenue", "Sandbox revenue reporting", "/entries", "REV", ("status.report",)),
     )
 }

@@ -34,6 +34,8 @@ class Application:
             ("GET", path): "find",
             ("GET", "/limits"): "limits",
         }
+        if erp.system.account is not None:
+            self._ops["GET", "/accounts"] = "find"
         self._openapi = openapi(erp.system)
         self._date = (0, b"")
 
@@ -61,7 +63,8 @@ class Application:
     async def _call(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         _read_headers(call, scope["headers"])
         if call.op == "find":
-            call.reference = _reference(scope["query_string"])
+            name = "account_id" if call.path == "/accounts" else "reference"
+            call.reference = _parameter(scope["query_string"], name)
         call.body = await _read_body(receive)
         reply = await self._erp.serve(call)
         duration_us = self._erp.finish(call, reply) // 1_000
@@ -135,8 +138,8 @@ def _read_headers(call: Call, headers: Iterable[tuple[bytes, bytes]]) -> None:
             call.authorization = value.decode("latin-1")
 
 
-def _reference(query: bytes) -> str | None:
-    return parse_qs(query.decode("latin-1")).get("reference", [None])[0]
+def _parameter(query: bytes, name: str) -> str | None:
+    return parse_qs(query.decode("latin-1")).get(name, [None])[0]
 
 
 async def _read_body(receive: Receive) -> bytes | None:

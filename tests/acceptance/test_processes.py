@@ -160,7 +160,7 @@ def test_when_taking_back_is_refused_a_person_gets_the_state_of_each_system(land
 
 
 def test_a_target_that_is_away_holds_up_no_other(land: Land) -> None:
-    land.systems.beside["crm"].set_faults({"kind": "unavailable_503"})
+    land.systems.beside["crm"].set_faults({"kind": "unavailable_503", "ops": ["post"]})
     land.client.send([{**case("away"), **TENANT}])
     until(lambda: land.told("support", "CASE-away") == ["posted"], "support is told")
     until(lambda: land.told("revenue", "CASE-away") == ["posted"], "revenue reporting is told")
@@ -169,6 +169,28 @@ def test_a_target_that_is_away_holds_up_no_other(land: Land) -> None:
     land.systems.beside["crm"].set_faults()
     land.reaches("CASE-away", "posted")
     assert land.told("crm", "CASE-away") == ["posted"]
+
+
+def test_an_account_whose_contract_has_ended_gets_nothing_and_support_is_told(land: Land) -> None:
+    accounts = land.systems.beside["crm"].data / "accounts.json"
+    accounts.write_text(json.dumps({"ACC-gone": {"status": "cancelled", "contract": "CT-9"}}))
+    land.client.send([{**case("gone", account_id="ACC-gone"), **TENANT}])
+    sentence = land.reaches("CASE-gone", "refused")["explanation"]["sentence"]
+    assert "contract CT-9 is cancelled" in sentence
+    assert (land.books("CASE-gone")["billing"], land.books("CASE-gone")["erp"]) == ([], [])
+    assert land.told("support", "CASE-gone") == ["refused"]
+
+
+def test_the_openapi_document_tells_of_approvals_and_answers_fit_it(land: Land) -> None:
+    validator = pytest.importorskip("openapi_spec_validator")
+    document = httpx.get(f"{land.daemon.url}/openapi.json").json()
+    validator.validate(document)
+    described = {path for path in document["paths"] if path.startswith("/v1/approvals")}
+    assert described == {"/v1/approvals", "/v1/approvals/{key}", "/v1/approvals/{key}/{verdict}"}
+    required = document["components"]["schemas"]["ApprovalView"]["required"]
+    land.client.send([{**case("view", **LARGE), **TENANT}])
+    land.reaches("CASE-view", "approval")
+    assert set(required) <= land.client.approval("CASE-view").keys()
 
 
 def test_a_refund_that_somebody_asks_for_always_needs_a_person_who_is_not_that_one(land: Land) -> None:

@@ -18,6 +18,10 @@ from contracts.money import Money
 from policies.approval import ApprovalPolicy, Person
 
 T = TypeVar("T")
+RECORDS = {
+    "account.read": '{"contract":"CT-1","status":"active","tier":"premium","entitled":true}',
+    "invoices.read": '{"open":2,"overdue":0}',
+}
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 PEOPLE = {name: Person(name, "finance-manager") for name in ("anna", "tom")} | {"dora": Person("dora", "cfo")}
@@ -49,13 +53,24 @@ class Desk:
                 self.asked.append(effect)
         return list(outcome.effects)
 
-    def end(self, call: RequestCall, status: Any = "done", at: datetime = NOW) -> list[Any]:
+    def begin(self, data: ProcessStart) -> list[Any]:
+        """Begin, with everything in order at the systems of record; what was read is not among `asked`."""
+        effects = self.take(data)
+        reads, self.asked = self.asked, []
+        for call in reads:
+            effects += self.end(call, document=RECORDS[call.operation])
+        return effects
+
+    def end(
+        self, call: RequestCall, status: Any = "done", at: datetime = NOW, document: str | None = None
+    ) -> list[Any]:
+        made = document or f"DOC-{call.intent_id}"
         ended = CallEnded(
             process_id="CASE-1",
             account_id="ACC-1",
             intent_id=call.intent_id,
             status=status,
-            document=f"DOC-{call.intent_id}" if status == "done" else None,
+            document=made if status == "done" else None,
             reason=None if status == "done" else "it says no",
         )
         return self.take(ended, at)
@@ -96,7 +111,7 @@ def names(effects: list[Any]) -> list[str]:
 
 def test_weeks_of_waiting_end_by_the_clock_and_each_step_up_asks_a_higher_role() -> None:
     desk = Desk()
-    timers = of(StartTimer, desk.take(start()))
+    timers = of(StartTimer, desk.begin(start()))
     assert [(one.name, one.due - NOW) for one in timers] == [("expire-1", 21 * DAY), ("escalate-1", 3 * DAY)]
     expire, escalate = timers
     roles = []
@@ -117,7 +132,7 @@ def test_weeks_of_waiting_end_by_the_clock_and_each_step_up_asks_a_higher_role()
 
 def test_a_timer_that_comes_after_the_decision_changes_nothing() -> None:
     desk = Desk()
-    expire, escalate = of(StartTimer, desk.take(start()))
+    expire, escalate = of(StartTimer, desk.begin(start()))
     desk.vote("anna")
     desk.vote("tom")
     before = desk.kept
@@ -128,14 +143,14 @@ def test_a_timer_that_comes_after_the_decision_changes_nothing() -> None:
 
 def test_a_step_up_that_is_told_twice_counts_once() -> None:
     desk = Desk()
-    _, escalate = of(StartTimer, desk.take(start()))
+    _, escalate = of(StartTimer, desk.begin(start()))
     timer(desk, escalate)
     assert timer(desk, escalate) == [Duplicate()]
 
 
 def test_who_is_not_of_the_higher_role_can_no_longer_approve_after_a_step_up() -> None:
     desk = Desk()
-    _, escalate = of(StartTimer, desk.take(start()))
+    _, escalate = of(StartTimer, desk.begin(start()))
     timer(desk, escalate)
     (refused,) = of(Milestone, desk.vote("anna"))
     assert (refused.name, refused.facts["code"]) == ("approval.vote_refused", "approval.role")
@@ -143,7 +158,7 @@ def test_who_is_not_of_the_higher_role_can_no_longer_approve_after_a_step_up() -
 
 def test_votes_are_judged_again_by_the_process_itself() -> None:
     desk = Desk()
-    desk.take(start())
+    desk.begin(start())
     (first,) = of(Milestone, desk.vote("anna"))
     assert first.name == "approval.counted"
     (again,) = of(Milestone, desk.vote("anna"))
@@ -157,16 +172,16 @@ def test_votes_are_judged_again_by_the_process_itself() -> None:
 
 def test_a_process_that_begins_twice_begins_once_and_another_amount_is_set_aside() -> None:
     desk = Desk()
-    desk.take(start(90_00, judged=True))
+    desk.begin(start(90_00, judged=True))
     assert desk.take(start(90_00, judged=True)) == [Duplicate()]
     (refused,) = desk.take(start(91_00, judged=True))
     assert isinstance(refused, Reject)
-    assert len(desk.asked) == 1
+    assert [call.operation for call in desk.asked] == ["credit.create"]
 
 
 def test_the_whole_way_asks_each_system_once_with_an_intent_of_its_own() -> None:
     desk = Desk()
-    desk.take(start(90_00, judged=True, intent_id="CR-decided"))
+    desk.begin(start(90_00, judged=True, intent_id="CR-decided"))
     done = 0
     while done < len(desk.asked):
         last = desk.end(desk.asked[done])
@@ -185,12 +200,13 @@ def test_the_whole_way_asks_each_system_once_with_an_intent_of_its_own() -> None
     (ended,) = of(Emit, last)
     assert isinstance(ended.data, ProcessEnded)
     assert ended.data.outcome == "posted"
+    assert ended.data.states["account"] == "crm: done as contract CT-1, active, tier premium, entitled"
     assert set(ended.data.documents) == {"billing", "case", "erp", "tell_support", "tell_crm", "tell_revenue"}
 
 
 def test_a_refused_report_is_its_owners_and_does_not_stop_the_process() -> None:
     desk = Desk()
-    desk.take(start(90_00, judged=True))
+    desk.begin(start(90_00, judged=True))
     desk.end(desk.asked[0])
     (case,) = [call for call in desk.asked if call.operation == "case.update"]
     (exception,) = of(OpenException, desk.end(case, "refused"))
@@ -202,7 +218,7 @@ def test_a_refused_report_is_its_owners_and_does_not_stop_the_process() -> None:
 
 def test_an_outcome_that_a_person_finds_out_later_lets_a_stuck_process_go_on() -> None:
     desk = Desk()
-    desk.take(start(90_00, judged=True))
+    desk.begin(start(90_00, judged=True))
     assert "process.stuck" in names(desk.end(desk.asked[0], "exception"))
     desk.end(desk.asked[0], "done")
     assert [call.operation for call in desk.asked] == ["credit.create", "case.update", "adjustment.create"]
@@ -211,6 +227,26 @@ def test_an_outcome_that_a_person_finds_out_later_lets_a_stuck_process_go_on() -
 @pytest.mark.parametrize("foreign", ["CN-OTHER", "CR-OTHER"])
 def test_the_end_of_a_call_that_is_not_its_own_is_nothing_to_it(foreign: str) -> None:
     desk = Desk()
-    desk.take(start(90_00, judged=True))
+    desk.begin(start(90_00, judged=True))
     ended = CallEnded(process_id="CASE-1", account_id="ACC-1", intent_id=foreign, status="done", document="X")
     assert desk.take(ended) == [Duplicate()]
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ('{"contract":"CT-1","status":"cancelled","tier":"basic","entitled":true}', "contract CT-1 is cancelled"),
+        ('{"contract":"CT-1","status":"active","tier":"basic","entitled":false}', "not entitled to service credits"),
+        ("<html>", "makes no sense"),
+    ],
+)
+def test_what_the_crm_speaks_against_is_refused_while_nobody_has_been_bothered(record: str, why: str) -> None:
+    desk = Desk()
+    desk.take(start())
+    account, invoices = desk.asked
+    effects = desk.end(account, document=record)
+    assert "account.refused" in names(effects)
+    desk.end(invoices, document=RECORDS["invoices.read"])
+    assert desk.record.process.outcome == "refused"
+    assert why in (desk.record.process.reason or "")
+    assert {call.operation for call in desk.asked[2:]} == {"status.report"}

@@ -137,7 +137,8 @@ def _problem() -> dict[str, Any]:
 
 def _overview() -> dict[str, Any]:
     rows = {"type": "array", "items": {"type": "object"}}
-    lists = {name: rows for name in ("actors", "queues", "calls", "keys", "budget", "orders", "exceptions")}
+    names = ("actors", "queues", "calls", "keys", "budget", "orders", "exceptions", "processes")
+    lists = dict.fromkeys(names, rows)
     return {
         "type": "object",
         "required": ["at", "ready", *lists, "gate", "messages"],
