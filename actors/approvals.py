@@ -186,6 +186,7 @@ class Approvals:
             dataschema=self._house.registry.newest("process.vote").dataschema,
             tenant=record.tenant,
             lane=record.lane,  # type: ignore[arg-type]
+            workload=record.workload,
             data=msgspec.Raw(encode(data)),
         )
 

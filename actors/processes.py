@@ -112,6 +112,7 @@ class WorkflowDecider:
         record = Record(
             tenant=envelope.tenant,
             lane=envelope.lane or "standard",
+            workload=envelope.workload or envelope.type,
             request=request,
             digest=digest,
             need=needed,

@@ -59,9 +59,12 @@ def caller(system: str, settings: Settings, house: House, teller: ProcessTeller,
     Raises OSError when its token file cannot be read.
     """
     saas: Saas = getattr(settings, system)
+    flow = settings.flow
     name = caller_name(system)
     token = Path(saas.token_file).read_text().strip() if saas.token_file else None
     adapter = SaasAdapter(system, saas.url, house.clock, saas.timeout_seconds, saas.lost_seconds, token)
-    gate = Gate(parse_limits(saas.limits), house.entropy.random)
+    floors = {"standard": flow.standard_floor_percent, "bulk": flow.bulk_floor_percent}
+    shares = flow.tenant_shares(), flow.workload_shares()
+    gate = Gate(parse_limits(saas.limits), house.entropy.random, floors, *shares)
     results = Results(house.broker, house.registry, name, teller)
     return Poster(house.store, adapter, gate, results, house.controls, name, numbers)

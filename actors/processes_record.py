@@ -27,6 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant: str
     lane: str
+    workload: str
     request: ProcessStart
     digest: str
     need: Need

@@ -12,6 +12,7 @@ from contracts.codec import encode
 from contracts.envelope import Envelope
 from contracts.messages import CallEnded
 from contracts.registry import Registry
+from policies.order import NEVER
 
 TYPE = "process.call.ended"
 
@@ -51,6 +52,8 @@ class ProcessTeller:
             lane=call.lane,  # type: ignore[arg-type]
             correlationid=call.correlation_id,
             causationid=call.message_id,
+            workload=call.workload,
+            deadline=moment(call.deadline) if call.deadline < NEVER else None,
             data=msgspec.Raw(encode(data)),
         )
         return self._acceptor.prepare(self._acceptor.read(envelope), now)

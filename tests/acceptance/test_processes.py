@@ -37,8 +37,9 @@ class Land:
 
     def told(self, system: str, key: str) -> list[str]:
         """The outcomes that a system was told for a case."""
+        made = self.books(key)[system]
         about = self.systems.all[system].reason_codes()
-        return [about[one.reference] for one in self.books(key)[system] if one.status == "status.report"]
+        return [about[one.reference] for one in made if one.status == "status.report"]
 
     def state(self, key: str) -> str:
         """What `explain` says, for scripts."""
