@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from actors.processes import WorkflowDecider
-from actors.processes_record import Record
+from actors.processes_record import PREFIXES, Record
 from broker.effects import Done, Duplicate, Emit, Milestone, OpenException, Reject, RequestCall, SaveState, StartTimer
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope
@@ -250,3 +250,18 @@ def test_what_the_crm_speaks_against_is_refused_while_nobody_has_been_bothered(r
     assert desk.record.process.outcome == "refused"
     assert why in (desk.record.process.reason or "")
     assert {call.operation for call in desk.asked[2:]} == {"status.report"}
+
+
+def test_what_takes_a_step_back_has_an_intent_of_its_own_and_names_the_document() -> None:
+    desk = Desk()
+    desk.begin(start(90_00, judged=True))
+    desk.end(desk.asked[0], document="CRN-1")
+    (erp,) = [call for call in desk.asked if call.system == "erp"]
+    desk.end(erp, "refused")
+    (undo,) = [call for call in desk.asked if call.operation == "credit.void"]
+    assert undo.body.reverses == "CRN-1"  # type: ignore[attr-defined]
+    assert len({call.intent_id for call in desk.asked}) == len(desk.asked)
+    assert all(call.intent_id.partition("-")[0] in PREFIXES for call in desk.asked), "its end would not be told"
+    desk.end(undo)
+    told = [call.body.outcome for call in desk.asked if call.operation == "status.report"]  # type: ignore[attr-defined]
+    assert told == ["compensated"] * 3

@@ -35,7 +35,9 @@ votes = st.builds(
     digest=st.sampled_from(["seen", "seen", "seen", "other"]),
     behalf=st.none() | names,
 )
-delegations = st.lists(st.builds(Delegation, names, names, st.integers(0, 100)), max_size=8)
+delegations = st.sets(st.tuples(names, names)).map(
+    lambda pairs: [Delegation(giver, taker, 100) for giver, taker in sorted(pairs) if giver != taker]
+)
 NOW = 50
 
 
@@ -112,6 +114,33 @@ def test_a_small_judged_credit_needs_nobody_until_its_incident_has_become_dear()
 def test_large_amounts_need_two_and_an_unknown_currency_the_highest() -> None:
     assert need(ask(2_500_00)) == Need(2, "finance-manager", "the amount is 2500.00 EUR")
     assert (need(ask(1, currency="CHF")).people, need(ask(1, currency="CHF")).role) == (2, "cfo")
+
+
+FINANCE = {name: Person(name, "cfo") for name in NAMES} | {"sam": Person("sam", "support-lead")}
+EVERYONE = [Delegation(giver, taker, 100) for giver in FINANCE for taker in FINANCE if giver != taker]
+TWO = Need(2, "finance-manager", "")
+
+
+def refused(*cast: tuple[str, str | None], now: int = NOW, needed: Need = TWO) -> str | None:
+    """The code with which the last of these votes (who, for whom) is refused, the others being counted."""
+    counted = [Vote(who=who, verdict="approve", digest="seen", behalf=behalf) for who, behalf in cast]
+    asked = ask(replayers=frozenset({"eve"}))
+    last = judge(asked, needed, counted[:-1], counted[-1], FINANCE, EVERYONE, now)
+    return last.code if isinstance(last, Refused) else None
+
+
+def test_a_delegation_is_no_way_around_the_duties() -> None:
+    assert refused(("ben", None)) is None
+    assert refused(("ben", "cid")) is None
+    assert refused(("ben", "ann")) == "approval.own", "for the one who asked"
+    assert refused(("ann", "ben")) == "approval.own", "by the one who asked"
+    assert refused(("ben", "eve")) == refused(("eve", "ben")) == "approval.replayer"
+    assert refused(("ben", None), ("cid", "ben")) == "approval.twice", "for somebody who voted"
+    assert refused(("ben", "cid"), ("cid", None)) == "approval.twice", "somebody for whom was voted"
+    assert refused(("ben", "cid"), ("ben", "dot")) == "approval.twice", "for two people"
+    assert refused(("ben", "cid"), ("dot", "cid")) == "approval.twice", "two people for one"
+    assert refused(("sam", "ben")) == "approval.role", "support stands in for nobody"
+    assert refused(("ben", "cid"), now=100) == "approval.delegation", "it has run out"
 
 
 def test_an_approval_of_what_was_changed_since_is_refused() -> None:

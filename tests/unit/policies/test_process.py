@@ -95,7 +95,7 @@ def test_everything_that_is_connected_is_done_once_and_told(
 def test_any_answers_in_any_order_end_in_a_stated_way_and_no_system_is_left_half(
     data: st.DataObject, kind: str
 ) -> None:
-    process, systems = run(data, kind, ["done", "refused", "exception"])
+    process, systems = run(data, kind, ["done"] * 6 + ["refused", "exception"])
     vital = [step.name for step in TABLES[kind].steps if step.vital and not step.reads]
     kept = [name for name in vital if name in systems.done and name not in systems.undone]
     match process.outcome:
@@ -154,6 +154,19 @@ def test_every_vital_step_but_the_last_can_be_undone_and_the_plan_says_its_price
         assert erp_cost(plan) == sum(undo.erp_calls for undo in plan)
     used = {(kind, undo.step) for kind, table in TABLES.items() for undo in table.plan()}
     assert used == set(CATALOGUE), "an entry of the catalogue that nothing uses"
+
+
+def test_the_last_step_is_undone_first() -> None:
+    table = TABLES["amendment"]
+    process = known(table)
+    for step in ("billing", "contract"):
+        process, _ = advance(settle(process, step, False, StepState("done", document=f"D-{step}")), table)
+    process, first = advance(settle(process, "erp", False, StepState("refused")), table)
+    process, second = advance(settle(process, "contract", True, StepState("done")), table)
+    taken = [(one.undo.step, one.document) for one in (*first, *second) if isinstance(one, TakeBack)]
+    assert taken == [("contract", "D-contract"), ("billing", "D-billing")]
+    process, _ = advance(settle(process, "billing", True, StepState("done")), table)
+    assert process.outcome == "compensated"
 
 
 def test_the_exact_state_of_each_system_is_told_when_undoing_is_refused() -> None:
