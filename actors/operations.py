@@ -122,8 +122,8 @@ class Operations:
                 await self._house.controls.give(Order(verb, command.target, command.who, command.reason, until))
             else:
                 await self._end(verb, command)
-            if self._house.poster is not None:
-                await self._house.poster.settle_orders()
+            for poster in self._house.posters.values():
+                await poster.settle_orders()
         return await self._effect(verb, command)
 
     async def _end(self, verb: str, command: Command) -> None:
@@ -139,7 +139,7 @@ class Operations:
         lanes = [command.target.removeprefix("lane:")] if command.target.startswith("lane:") else list(LANES)
         waiting = sum(house.store.counters.waiting(house.system, lane) for lane in lanes)
         queued = sum(row.ready for row in await house.queues() if self._concerns(command.target, row.queue))
-        flying = house.poster.in_flight() if house.poster else 0
+        flying = sum(poster.in_flight() for poster in house.posters.values())
         note = "nothing was changed (dry run)" if command.dry_run else "in force; it survives a restart"
         if not command.dry_run and verb in OPPOSITE:
             note = "ended"

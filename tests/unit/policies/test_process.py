@@ -9,6 +9,7 @@ from policies.process import (
     TABLES,
     Process,
     Start,
+    Step,
     StepState,
     Table,
     TakeBack,
@@ -167,6 +168,19 @@ def test_the_last_step_is_undone_first() -> None:
     assert taken == [("contract", "D-contract"), ("billing", "D-billing")]
     process, _ = advance(settle(process, "billing", True, StepState("done")), table)
     assert process.outcome == "compensated"
+
+
+def test_turning_back_waits_for_what_is_under_way() -> None:
+    def vital(name: str, system: str) -> Step:
+        return Step(name=name, system=system, operation="x", owner="revenue", vital=True)
+
+    table = Table("amendment", (vital("billing", "billing"), vital("contract", "crm"), vital("erp", "erp")))
+    process, _ = advance(begin(table, EVERYTHING, True), table)
+    process, early = advance(settle(process, "erp", False, StepState("refused")), table)
+    process, also_early = advance(settle(process, "contract", False, StepState("refused")), table)
+    assert (*early, *also_early) == (), "billing may still become done"
+    process, actions = advance(settle(process, "billing", False, StepState("done", document="D")), table)
+    assert [(one.undo.step, one.document) for one in actions if isinstance(one, TakeBack)] == [("billing", "D")]
 
 
 def test_the_exact_state_of_each_system_is_told_when_undoing_is_refused() -> None:
