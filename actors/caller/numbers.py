@@ -7,13 +7,14 @@ class SpendNumbers:
     """Gives each number once. Every caller names the first that the store does not know before it takes any."""
 
     def __init__(self) -> None:
-        self._next = 1
+        self.next = 1
+        """The one that is taken next."""
 
     def begin_at(self, number: int) -> None:
         """Give nothing below this."""
-        self._next = max(self._next, number)
+        self.next = max(self.next, number)
 
     def take(self) -> int:
         """The next number."""
-        self._next += 1
-        return self._next - 1
+        self.next += 1
+        return self.next - 1

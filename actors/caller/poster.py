@@ -111,7 +111,7 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
-                    await self._folding.step(self._next_spend, self.gate.budget.limits, context)
+                    await self._folding.step(self._numbers.next, self.gate.budget.limits, context)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
