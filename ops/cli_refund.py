@@ -16,7 +16,8 @@ from ops.cli_shared import Shared, common, pass_shared
 @click.option("--lost", default=0.05, show_default=True, help="Share of posts that are done and not answered.")
 @click.option("--late", default=0.02, show_default=True, help="Share of posts that are done late, after the time-out.")
 @click.option("--refused", default=0.01, show_default=True, help="Share of postings that the ERP refuses.")
-@click.option("--crash", is_flag=True, help="Kill the daemon with SIGKILL five times in mid-wave.")
+@click.option("--broker", type=click.Choice(["embedded", "rabbitmq"]), default="embedded", show_default=True)
+@click.option("--crash", is_flag=True, help="Kill the daemon (and the broker) with SIGKILL five times in mid-wave.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/demo-refund"), show_default=True)
 @common
 @pass_shared
@@ -29,6 +30,7 @@ def demo_refund(
     late: float,
     refused: float,
     crash: bool,
+    broker: str,
     out: Path,
 ) -> None:
     """One case through billing, support, ERP, CRM and revenue reporting; then an incident wave of many, judged.
@@ -40,5 +42,7 @@ def demo_refund(
     from ops.demo_refund import Wave, run_demo_refund
 
     kills = 5 if crash else 0
-    wave = Wave(cases=cases, seed=seed, profile=profile, lost=lost, late=late, refused=refused, kills=kills)
+    wave = Wave(
+        cases=cases, seed=seed, profile=profile, lost=lost, late=late, refused=refused, kills=kills, broker=broker
+    )
     raise SystemExit(run_demo_refund(wave, out, shared.as_json))

@@ -20,6 +20,7 @@ from ops.demo import Killer
 from ops.demo_refund_judge import Verdict, judge
 from ops.demo_refund_story import tell_stories
 from ops.process import DaemonProcess
+from ops.rabbitmq_node import RabbitNode
 from ops.surge import Progress, Surge
 from ops.surging import Screen
 from ops.systems import Systems
@@ -41,6 +42,7 @@ class Wave(msgspec.Struct, frozen=True):
     late: float
     refused: float
     kills: int = 0
+    broker: str = "embedded"
 
     def faults(self) -> dict[str, list[dict[str, Any]]]:
         """What each system does wrong. The ERP refuses by account of its own mind; the others are only unreliable."""
@@ -63,7 +65,12 @@ def run_demo_refund(wave: Wave, out: Path, as_json: bool) -> int:
     with ExitStack() as stack:
         systems = Systems(out, wave.profile, ("200/1s", "20 concurrent"), "5..20", wave.seed, LOST_SECONDS)
         stack.enter_context(systems)
-        daemon = stack.enter_context(DaemonProcess(out / "data", systems.settings()))
+        node = RabbitNode() if wave.broker == "rabbitmq" else None
+        settings = systems.settings()
+        if node is not None:
+            stack.callback(node.close)
+            settings["TIDEGATE_BROKER__URL"] = node.start().url()
+        daemon = stack.enter_context(DaemonProcess(out / "data", settings))
         client = stack.enter_context(Client(daemon.url, out / "data" / "operator.token"))
         say(f"five systems and a daemon, each a process with a log of its own, under {out}\n")
         tell_stories(client, systems, say)
@@ -75,7 +82,7 @@ def run_demo_refund(wave: Wave, out: Path, as_json: bool) -> int:
             f"The ERP's limits: profile {wave.profile}.\n"
         )
         systems.set_faults(wave.faults())
-        killer = Killer(daemon, None, wave.kills)
+        killer = Killer(daemon, node, wave.kills)
         return _run_wave(client, systems, wave, killer, out, as_json, say)
 
 
