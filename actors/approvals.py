@@ -26,12 +26,16 @@ _LOOKS, _LOOK_SECONDS = 100, 0.02
 
 
 class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A vote as it is sent. `digest` is the one that `show` told: it binds the vote to what was seen."""
+    """A vote as it is sent. `digest` is the one that `show` told: it binds the vote to what was seen.
+
+    `tenant` is needed only for a key that several tenants have.
+    """
 
     who: str
     digest: str
     reason: str
     behalf: str | None = None
+    tenant: str | None = None
     dry_run: bool = False
 
 
@@ -48,6 +52,7 @@ class ApprovalView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that waits for people, or did. Amounts are "12.50 EUR"; moments RFC 3339."""
 
     key: str
+    tenant: str
     kind: str
     account: str
     amount: str
@@ -108,14 +113,14 @@ class Approvals:
         rows = await self._house.store.reads.processes_in("approval", limit)
         return ApprovalPage([_view(record) for record in await self._records(rows)])
 
-    async def show(self, key: str) -> ApprovalView:
+    async def show(self, key: str, tenant: str | None = None) -> ApprovalView:
         """One, with its votes, what would be undone if it fails later, and where each step stands.
 
         Raises:
             ContractError: approval.not_found.
             TimeoutError: the store took too long to answer.
         """
-        return _view(await self._record(key))
+        return _view(await self._record(key, tenant))
 
     async def vote(self, key: str, verdict: str, ballot: Ballot) -> VoteEffect:
         """Judge a vote, and make it durable for the process, which judges it again.
@@ -126,7 +131,7 @@ class Approvals:
         """
         _check_text(ballot.who, _NAME_MAX, "operation.who", "Say who you are", "/who")
         _check_text(ballot.reason, _REASON_MAX, "operation.reason", "Say why", "/reason")
-        record = await self._record(key)
+        record = await self._record(key, ballot.tenant)
         if record.process.phase != "approval":
             raise ContractError("approval.closed", f"It is {record.process.outcome or record.process.phase} already.")
         at = microseconds(self._house.clock.now())
@@ -144,15 +149,15 @@ class Approvals:
             envelope = self._envelope(record, vote, at)
             accept = self._acceptor.prepare(self._acceptor.read(envelope), at)
             await self._house.store.commit(Unit(at, accepts=[accept]))
-            return await self._taken(key, vote)
+            return await self._taken(key, record.tenant, vote)
         left = judgement.left if isinstance(judgement, Counted) else 0
         result = "rejected" if isinstance(judgement, Rejected) else "counted" if left else "approved"
         return VoteEffect(key, result, left, False, "nothing was changed (dry run)")
 
-    async def _taken(self, key: str, vote: Vote) -> VoteEffect:
+    async def _taken(self, key: str, tenant: str, vote: Vote) -> VoteEffect:
         """What the process made of it; after a while, that it is safe and will be taken up."""
         for _ in range(_LOOKS):
-            record = await self._record(key)
+            record = await self._record(key, tenant)
             if vote in record.votes:
                 counted = sum(one.verdict == "approve" for one in record.votes)
                 waits = record.process.phase == "approval"
@@ -190,12 +195,13 @@ class Approvals:
             data=msgspec.Raw(encode(data)),
         )
 
-    async def _record(self, key: str) -> Record:
-        records = await self._records(await self._house.store.reads.processes(key))
+    async def _record(self, key: str, tenant: str | None) -> Record:
+        rows = await self._house.store.reads.processes(key)
+        records = await self._records([row for row in rows if tenant in (None, row.tenant)])
         if not records:
             raise ContractError("approval.not_found", "No process is known under this key.")
         if len(records) > 1:
-            raise ContractError("approval.not_found", "Several tenants have this key. Name it as tenant/key.")
+            raise ContractError("approval.not_found", "Several tenants have this key. Name the tenant.")
         return records[0]
 
     async def _records(self, rows: Sequence[ProcessRow]) -> list[Record]:
@@ -213,6 +219,7 @@ def _view(record: Record) -> ApprovalView:
     waits = process.phase == "approval"
     return ApprovalView(
         key=request.process_id,
+        tenant=record.tenant,
         kind=request.kind,
         account=request.account_id,
         amount=str(request.amount),

@@ -47,9 +47,10 @@ def list_(shared: Shared, limit: int) -> None:
 
 @approvals.command()
 @click.argument("key")
+@click.option("--tenant", help="For a key that several tenants have.")
 @common
 @pass_shared
-def show(shared: Shared, key: str) -> None:
+def show(shared: Shared, key: str, tenant: str | None) -> None:
     """One: what is asked, who must approve, who did, what is undone if it fails later, where each step stands.
 
     \b
@@ -57,7 +58,7 @@ def show(shared: Shared, key: str) -> None:
       tidegate approvals show CASE-1042
     """
     with shared.client() as client:
-        item = client.approval(key)
+        item = client.approval(key, tenant)
         shared.say(item, lambda: _show_one(item))
 
 
@@ -71,6 +72,7 @@ def _vote(name: str, doc: str) -> click.Command:
     @click.option("--who", default=_login, help="You (default: the login name).")
     @click.option("--behalf", help="For whom, if somebody has delegated it to you.")
     @click.option("--digest", help="Of what you saw (default: it is shown now, and you are asked).")
+    @click.option("--tenant", help="For a key that several tenants have.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
     @click.option("--dry-run", is_flag=True, help="Only say whether the vote would count.")
     @common
@@ -82,13 +84,14 @@ def _vote(name: str, doc: str) -> click.Command:
         who: str,
         behalf: str | None,
         digest: str | None,
+        tenant: str | None,
         yes: bool,
         dry_run: bool,
     ) -> None:
         with shared.client() as client:
-            seen = digest or _look(client, key, name, asks=not (yes or dry_run or shared.as_json))
+            seen = digest or _look(client, key, tenant, name, asks=not (yes or dry_run or shared.as_json))
             ballot = {"who": who, "digest": seen, "reason": reason, "behalf": behalf, "dry_run": dry_run}
-            effect = client.vote(key, name, **ballot)
+            effect = client.vote(key, name, **ballot, tenant=tenant)
         missing = f", {effect['left']} more needed" if effect["left"] else ""
         shared.say(effect, lambda: click.echo(f"{key}: {effect['result']}{missing}; {effect['note']}"))
 
@@ -99,9 +102,9 @@ approvals.add_command(_vote("approve", "Approve it. It is bound to what you saw:
 approvals.add_command(_vote("reject", "Reject it: nothing is done, and support is told."))
 
 
-def _look(client: Client, key: str, verb: str, asks: bool) -> str:
+def _look(client: Client, key: str, tenant: str | None, verb: str, asks: bool) -> str:
     """Show it, ask if somebody is there to answer, and give its digest."""
-    item = client.approval(key)
+    item = client.approval(key, tenant)
     if asks:
         _show_one(item)
         click.confirm(f"{verb} it?", abort=True)
@@ -113,7 +116,19 @@ def _show_list(items: list[dict[str, Any]]) -> None:
     if not items:
         console.print("nothing waits for approval")
         return
-    columns = ["key", "kind", "account", "amount", "exposure", "incident", "people", "role", "since", "expires_at"]
+    columns = [
+        "key",
+        "tenant",
+        "kind",
+        "account",
+        "amount",
+        "exposure",
+        "incident",
+        "people",
+        "role",
+        "since",
+        "expires_at",
+    ]
     table = Table(title="waiting for approval, oldest first", title_justify="left")
     for column in columns:
         table.add_column(column.replace("_", " "))

@@ -109,9 +109,10 @@ class Client:
         items: list[dict[str, Any]] = page["items"]
         return items
 
-    def approval(self, key: str) -> dict[str, Any]:
+    def approval(self, key: str, tenant: str | None = None) -> dict[str, Any]:
         """One, with its digest."""
-        found: dict[str, Any] = self._ask("GET", f"/v1/approvals/{quote(key, safe='')}", headers=self._authorised())
+        path, of = f"/v1/approvals/{quote(key, safe='')}", {"tenant": tenant} if tenant else {}
+        found: dict[str, Any] = self._ask("GET", path, params=of, headers=self._authorised())
         return found
 
     def vote(self, key: str, verdict: str, **ballot: Any) -> dict[str, Any]:

@@ -244,6 +244,17 @@ def test_nobody_can_send_what_only_tidegate_sends(land: Land, type_: str) -> Non
     assert type_ not in json.dumps(httpx.get(f"{land.daemon.url}/openapi.json").json())
 
 
+def test_a_key_of_two_tenants_is_voted_on_by_tenant(land: Land) -> None:
+    land.client.send([_request("both", "sam"), {**_request("both", "sam"), "id": "other", "tenant": "beta"}])
+    until(lambda: sum(item["key"] == "both" for item in land.client.approvals(200)) == 2, "both wait")
+    with pytest.raises(Refused, match="Name the tenant"):
+        land.client.approval("both")
+    digest = land.client.approval("both", "beta")["digest"]
+    effect = land.client.vote("both", "reject", who="anna", digest=digest, reason="no", tenant="beta")
+    assert effect["result"] == "rejected"
+    assert [item["tenant"] for item in land.client.approvals(200) if item["key"] == "both"] == ["acme"]
+
+
 def test_votes_need_the_operator_token(land: Land) -> None:
     answer = httpx.post(f"{land.daemon.url}/v1/approvals/CASE-large/approve", content=b"{}")
     assert (answer.status_code, answer.json()["code"]) == (401, "auth.missing")

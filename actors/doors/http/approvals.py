@@ -29,10 +29,11 @@ async def get_approvals(request: Request[Any, Any, Any], approvals: Approvals) -
     return Response(_encode(await approvals.waiting(limit)), media_type="application/json")
 
 
-@get("/v1/approvals/{key:str}", opt=_OPERATOR)
-async def get_approval(key: str, approvals: Approvals) -> Response[bytes]:
+@get("/v1/approvals/{key:str}", opt={**_OPERATOR, "query": ("tenant",)})
+async def get_approval(request: Request[Any, Any, Any], key: str, approvals: Approvals) -> Response[bytes]:
     """One, with its digest, its votes and where each step stands."""
-    return Response(_encode(await approvals.show(known_form(key))), media_type="application/json")
+    tenant = check_query(request.scope["query_string"], ("tenant",)).get("tenant")
+    return Response(_encode(await approvals.show(known_form(key), tenant)), media_type="application/json")
 
 
 @post("/v1/approvals/{key:str}/{verdict:str}", opt=_OPERATOR, status_code=200)

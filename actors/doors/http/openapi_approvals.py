@@ -24,6 +24,12 @@ def approval_paths(json: Json, refusals: Refusals, security: list[dict[str, list
     }
     verdict = {"name": "verdict", "in": "path", "required": True, "schema": {"type": "string", "enum": list(VERDICTS)}}
     limit = {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 50}
+    tenant = {
+        "name": "tenant",
+        "in": "query",
+        "description": "Needed only for a key that several tenants have.",
+        "schema": {"type": "string"},
+    }
     common = {"tags": ["operators"], "security": security}
     return {
         "/v1/approvals": {
@@ -43,7 +49,7 @@ def approval_paths(json: Json, refusals: Refusals, security: list[dict[str, list
                 **common,
                 "operationId": "getApproval",
                 "summary": "One process: who must approve it, who did, and where each step stands",
-                "parameters": [key],
+                "parameters": [key, tenant],
                 "responses": {
                     "200": {"description": "Found.", "content": json("ApprovalView")},
                     **refusals(401, 404, 422),
