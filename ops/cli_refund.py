@@ -10,7 +10,7 @@ from ops.cli_shared import Shared, common, pass_shared
 
 
 @click.command("demo-refund")
-@click.option("--cases", default=2000, show_default=True, help="Cases of the incident wave; 0: only the one story.")
+@click.option("--cases", default=3000, show_default=True, help="Cases of the incident wave; 0: only the two stories.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--profile", default="demo", show_default=True, help="The sandbox ERP's limits.")
 @click.option("--lost", default=0.05, show_default=True, help="Share of posts that are done and not answered.")
