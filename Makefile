@@ -13,6 +13,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq mutants lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq pictures lock clean
 .PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq forecast-calibration lock clean
+.PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -22,6 +23,9 @@ demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP
 
 demo-crash: $(RUN_READY) ## the same, with the daemon killed five times in mid-surge
 	@$(PY) run.py demo --crash
+
+demo-refund: $(RUN_READY) ## one credit through five systems, one taken back, then a wave of 3,000 cases (about 3 min; ARGS=--cases=5000 or --crash)
+	@$(PY) run.py demo-refund $(ARGS)
 
 demo-rabbitmq: $(RUN_READY) ## the same over a RabbitMQ node of its own; ARGS=--crash kills daemon and broker, five times each
 	@$(PY) run.py demo --broker rabbitmq $(ARGS)

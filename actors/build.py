@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from actors.adapters.rest import RestAdapter
+from actors.approvals import Approvals
 from actors.caller.gate import Gate, Steering
+from actors.caller.numbers import SpendNumbers
 from actors.caller.pace import Pace
 from actors.caller.poster import Poster
 from actors.caller.results import Results
@@ -26,6 +29,8 @@ from actors.house import House
 from actors.onlooker import Onlooker
 from actors.operator_clock import OrderClock
 from actors.operator_settings import LiveSettings
+from actors.processes_build import caller, caller_name, connected, deciders
+from actors.processes_results import ProcessTeller
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -43,6 +48,7 @@ from broker.relay import Relay
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from contracts.catalogue import REGISTRY
+from policies.approval_words import read_delegations, read_people
 from policies.lanes import LANES
 from policies.limit_words import parse_limits
 from policies.partitions import PartitionMap
@@ -61,9 +67,12 @@ class Builder:
         self._settings = settings
         self._token = token
         self._store = store
+        self._connected = connected(settings)
+        self._numbers = SpendNumbers()
         self._deciders: dict[str, Decider] = {
-            "credit-policy": CreditPolicyDecider(),
+            "credit-policy": CreditPolicyDecider(workflow=bool(self._connected)),
             "erp-requests": ErpRequestDecider(),
+            **deciders(settings),
         }
         broker, self._relay = self._engine(clock, entropy)
         routes = {type: decider.domain for decider in self._deciders.values() for type in decider.handles}
@@ -96,6 +105,10 @@ class Builder:
             ),
             partitions=settings.broker.partitions,
         )
+        approval = settings.approval
+        people, delegations = read_people(approval.people), read_delegations(approval.delegations)
+        self.approvals = Approvals(self.house, self._acceptor, people, delegations) if self._connected else None
+        self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
         self._topology = build_topology(list(queues), spread)
 
     def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
@@ -116,14 +129,14 @@ class Builder:
         makers: dict[str, Make] = {
             "store-writer": lambda: StoreWriter(self._store),
             "broker-link": lambda: BrokerLink(house.broker, self._topology),
-            "credit-policy": lambda: self._decider("credit-policy"),
-            "erp-requests": lambda: self._decider("erp-requests"),
+            **{name: partial(self._decider, name) for name in self._deciders},
+            **{caller_name(system): partial(self._caller, system) for system in self._connected},
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
             "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace),
             "housekeeping": lambda: Housekeeping(self._store),
             "watchdog": lambda: Watchdog(lambda: house.root),
-            "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION), listen.dup),
+            "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION, self.approvals), listen.dup),
         }
         if (relay := self._relay) is not None:
             makers["relay"] = lambda: RelayActor(relay)
@@ -165,13 +178,28 @@ class Builder:
         shares = house.live.shares(), settings.flow.workload_shares()
         steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
         gate = Gate(house.live.limits(), house.entropy.random, house.live.floors(), *shares, steering)
-        results = Results(house.broker, REGISTRY, CALLER_DOMAIN)
+        results = Results(house.broker, REGISTRY, CALLER_DOMAIN, self._teller)
         keep = {"standard": settings.plan.standard_keep_percent, "bulk": settings.plan.bulk_keep_percent}
         pace = Pace(gate, house.clock, calendar_of(settings), keep, self._waiting)
-        ask_seconds = erp.ask_limits_seconds
-        poster = Poster(self._store, adapter, gate, results, house.controls, CALLER_DOMAIN, ask_seconds, pace)
-        house.poster = house.desk.poster = poster
+        poster = Poster(
+            self._store,
+            adapter,
+            gate,
+            results,
+            house.controls,
+            CALLER_DOMAIN,
+            self._numbers,
+            ask_limits_seconds=erp.ask_limits_seconds,
+            pace=pace,
+        )
+        house.poster = house.desk.poster = house.posters[SYSTEM] = poster
         house.live.apply()
+        return poster
+
+    def _caller(self, system: str) -> Actor:
+        assert self._teller is not None, "there are callers only with a workflow"
+        poster = caller(system, self._settings, self.house, self._teller, self._numbers)
+        self.house.posters[system] = poster
         return poster
 
 

@@ -9,7 +9,7 @@ import msgspec
 from broker.effects import Done, Effect, Emit, Milestone, OpenException, Outcome, SaveState
 from contracts.envelope import Envelope
 from contracts.ids import intent_id
-from contracts.messages import AdjustmentRequest, CaseOpened, CreditDecided
+from contracts.messages import AdjustmentRequest, CaseOpened, CreditDecided, ProcessJudged
 from contracts.money import Money
 from policies.credit import DEFAULT_POLICY, CreditDecision, CreditFacts, CreditPolicy, evaluate
 
@@ -25,14 +25,28 @@ class AccountCredits(msgspec.Struct, frozen=True):
 
 
 class CreditPolicyDecider:
-    """Judges each case once, against the account's credits of the same month."""
+    """Judges each case once, against the account's credits of the same month.
+
+    With `workflow`, what it judged becomes a process through all systems; without, an adjustment request to the ERP.
+    """
 
     domain = DOMAIN
     handles = frozenset({"support.case.opened"})
+    emits = frozenset(
+        {
+            "billing.credit.evaluated",
+            "billing.credit.approved",
+            "billing.credit.refused",
+            "erp.adjustment.request",
+            "process.judged",
+        }
+    )
+    calls: frozenset[str] = frozenset()
     state = AccountCredits
 
-    def __init__(self, policy: CreditPolicy = DEFAULT_POLICY) -> None:
+    def __init__(self, policy: CreditPolicy = DEFAULT_POLICY, workflow: bool = False) -> None:
         self._policy = policy
+        self._workflow = workflow
 
     def state_key(self, envelope: Envelope, data: CaseOpened) -> str:
         """Credits are counted by account."""
@@ -63,15 +77,17 @@ class CreditPolicyDecider:
             Milestone("case", f"credit.{decision.verdict}", _facts(data, decision, intent)),
             Emit("billing.credit.evaluated", judged),
         ]
+        granted = AccountCredits(state.period, state.granted + decision.amount, state.cases | {data.case_id})
         if decision.verdict == "approved":
-            granted = AccountCredits(state.period, state.granted + decision.amount, state.cases | {data.case_id})
-            effects += [
-                SaveState(granted),
-                Emit("billing.credit.approved", judged),
-                Emit("erp.adjustment.request", _request(data, decision, intent)),
-            ]
+            effects += [SaveState(granted), Emit("billing.credit.approved", judged)]
+            if self._workflow:
+                effects.append(Emit("process.judged", _process(data, decision, intent)))
+            else:
+                effects.append(Emit("erp.adjustment.request", _request(data, decision, intent)))
         elif decision.verdict == "refused":
             effects.append(Emit("billing.credit.refused", judged))
+        elif self._workflow:  # counted while it waits for people, so that two that wait cannot exceed the cap together
+            effects += [SaveState(granted), Emit("process.judged", _process(data, decision, intent))]
         else:
             why = f"{decision.amount} for case {data.case_id} needs approval: {' '.join(decision.reasons)}"
             effects.append(OpenException("policy", "finance", why))
@@ -100,6 +116,21 @@ def _judged(data: CaseOpened, decision: CreditDecision, intent: str) -> CreditDe
         policy_version=decision.policy_version,
         reasons=decision.reasons,
         inputs=decision.inputs,
+        intent_id=intent,
+    )
+
+
+def _process(data: CaseOpened, decision: CreditDecision, intent: str) -> ProcessJudged:
+    return ProcessJudged(
+        process_id=data.case_id,
+        kind="credit",
+        account_id=data.account_id,
+        amount=decision.amount,
+        reason_code="service_credit",
+        requested_by=DOMAIN,
+        incident_id=data.incident_id,
+        verdict="approved" if decision.verdict == "approved" else "approval_required",
+        policy_version=decision.policy_version,
         intent_id=intent,
     )
 

@@ -230,7 +230,7 @@ def _reload(builder: Builder, reload: Callable[[], Settings]) -> None:
 
 
 async def _report(house: House, reason: str) -> None:
-    flights = house.poster.flights() if house.poster else []
+    flights = [intent for poster in house.posters.values() for intent in poster.flights()]
     report = StopReport(
         reason=reason,
         calls_abandoned=flights,

@@ -18,6 +18,8 @@ class ErpRequestDecider:
 
     domain = DOMAIN
     handles = frozenset({"erp.adjustment.request"})
+    emits: frozenset[str] = frozenset()
+    calls = frozenset({SYSTEM})
     state = None
 
     def state_key(self, envelope: Envelope, data: AdjustmentRequest) -> str:

@@ -10,6 +10,7 @@ from actors.caller.gate import Closed
 from actors.gate_view import at, plan_sentence
 from actors.house import House
 from actors.operator_records import CANCELLED
+from actors.processes_explain import pending, record_of, story
 from actors.runtime.clock import microseconds, moment
 from broker.store.backlog import Backlog
 from broker.store.reads import Control, MessageRecord
@@ -40,7 +41,10 @@ class Explainer:
             TimeoutError: the store took too long to answer.
         """
         reads = self._house.store.reads
-        if calls := await reads.calls_by_key(key):
+        calls = await reads.calls_by_key(key)
+        if (told := await self._process(key, calls)) is not None:
+            return told
+        if calls:
             undone = [call for call in calls if call.status != "done"]
             return await self._call(key, undone[0] if undone else calls[-1])
         messages = await reads.messages_by_key(key)
@@ -49,6 +53,22 @@ class Explainer:
         if not messages:
             return Explanation(key, "unknown_key", f"Nothing is known under {key}.")
         return await self._message(key, messages)
+
+    # processes -----------------------------------------------------------------------------------------------
+
+    async def _process(self, key: str, calls: list[Call]) -> Explanation | None:
+        """What is true of the process of this key; None when there is none."""
+        for row in await self._house.store.reads.processes(calls[0].key if calls else key):
+            record = await record_of(self._house, row)
+            if record is None:
+                continue
+            if (found := story(record)) is not None:
+                return Explanation(key, *found)
+            mine = await self._house.store.reads.calls_by_key(row.key)
+            if (call := pending(record, mine)) is not None:
+                return _at(call.system, await self._call(key, call))
+            return Explanation(key, "deciding", "Its next step is taken in a moment.")
+        return None
 
     # messages ------------------------------------------------------------------------------------------------
 
@@ -123,9 +143,9 @@ class Explainer:
 
     async def _in_line(self, key: str, call: Call) -> Explanation:
         house = self._house
-        poster = house.poster
+        poster = house.posters.get(call.system)
         if poster is None:
-            return Explanation(key, "stopped", "The ERP poster is being restarted.", owner="it")
+            return Explanation(key, "stopped", "The ERP's caller is being restarted.", owner="it")
         order = poster.gate.order
         before = await Backlog(house.store.reads, call.system).before(call)
         flows = {flow[1:]: n for flow, n in house.store.counters.flows.items() if flow[0] == call.system}
@@ -176,6 +196,14 @@ def _at_most(ahead: int) -> str:
     if not ahead:
         return "no other call goes"
     return "at most 1 call goes" if ahead == 1 else f"at most {ahead} calls go"
+
+
+def _at(system: str, told: Explanation) -> Explanation:
+    """The sentences speak of the ERP; said of the system that it is about."""
+    if system == "erp":
+        return told
+    sentence = told.sentence.replace("The ERP", system.capitalize()).replace("the ERP", system)
+    return msgspec.structs.replace(told, sentence=sentence)
 
 
 def _iso(microseconds: int) -> str:

@@ -40,6 +40,8 @@ class House:
     partitions: int
     root: Supervisor | None = None
     poster: Poster | None = None
+    posters: dict[str, Poster] = field(default_factory=dict)
+    """The caller of each system, the ERP's among them."""
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
     restarts: int = 0

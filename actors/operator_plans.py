@@ -126,8 +126,9 @@ class Plans:
             detail = f"Meanwhile things have changed ({conflict}). Nothing was done; look again with a dry run."
             raise ContractError("operation.moved", detail) from None
         house.live.apply()
-        if not calls and house.poster is not None:
-            await house.poster.settle_orders()
+        if not calls:
+            for poster in tuple(house.posters.values()):
+                await poster.settle_orders()
 
     async def shown(self, token: str) -> OperationRecord:
         """What was shown under a token.

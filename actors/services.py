@@ -14,12 +14,15 @@ from actors.runtime.supervisor import Supervisor
 from broker.accept import Acceptor
 from broker.port import Broker, BrokerError, OwnedElsewhere, Topology
 from broker.relay import Relay
+from broker.store.rows import TimerRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
 from contracts.envelope import decode_envelope
+from contracts.errors import ContractError
 from policies.restarts import Backoff
 
 TIMERS_MAX = 500
+_NOBODY_US = 3_600_000_000
 
 
 class StoreWriter:
@@ -129,12 +132,20 @@ class Timers:
             if not due:
                 continue
             unit = Unit(now, timers_done=[name for name, *_ in due])
-            for _, _, _, body in due:
-                unit.accepts.append(self._acceptor.prepare(self._acceptor.read(decode_envelope(body)), now))
+            for row in due:
+                self._ring(unit, TimerRow(*row), now)
             try:
                 await self._store.commit(unit)
             except StoreUnavailable as problem:
                 context.notice(f"timers wait: {problem}")
+
+    def _ring(self, unit: Unit, timer: TimerRow, now: int) -> None:
+        """Enqueue its message; one that nobody takes at present (its domain is switched off) is asked about later."""
+        try:
+            unit.accepts.append(self._acceptor.prepare(self._acceptor.read(decode_envelope(timer.body)), now))
+        except ContractError as problem:
+            logger.warning("timer {} waits: {}", timer.id, problem)
+            unit.timers.append(msgspec.structs.replace(timer, due_at=now + _NOBODY_US))
 
 
 class Watchdog:

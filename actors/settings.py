@@ -6,11 +6,15 @@ from pathlib import Path
 
 import msgspec
 
+from policies.approval_words import read_delegations, read_people
 from policies.calendar import Calendar
 from policies.limit_words import parse_limits
 from policies.order import Share
 from policies.order_shares import check_minima
 from policies.vendors import VENDORS
+
+SYSTEMS = ("billing", "support", "crm", "revenue")
+"""The systems beside the ERP that can be connected."""
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +72,25 @@ class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A workload's share within its tenant: its weight against the tenant's other workloads."""
 
     weight: int = 1
+
+
+class Saas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A system beside the ERP: billing, support, CRM, revenue reporting. Without a `url` it is not connected."""
+
+    url: str = ""
+    limits: tuple[str, ...] = ("20/1s", "10 concurrent")
+    timeout_seconds: float = 30.0
+    lost_seconds: float = 30.0
+    token_file: str | None = None
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may approve, as "name=role"; and who may stand in, as "giver>taker until 2026-03-31T18:00:00Z"."""
+
+    people: tuple[str, ...] = ()
+    delegations: tuple[str, ...] = ()
+    escalate_hours: float = 72.0
+    expire_hours: float = 504.0
 
 
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +157,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     broker: BrokerSettings = BrokerSettings()
     erp: Erp = Erp()
+    billing: Saas = Saas()
+    support: Saas = Saas()
+    crm: Saas = Saas()
+    revenue: Saas = Saas()
+    approval: Approval = Approval()
     flow: Flow = Flow()
     calendar: CalendarSettings = CalendarSettings()
     plan: Plan = Plan()
@@ -172,6 +200,7 @@ def check(settings: Settings) -> Settings:
         raise SettingsRefused(f"calendar: {error}") from None
     _range("plan.standard_keep_percent", settings.plan.standard_keep_percent, 0, 50)
     _range("plan.bulk_keep_percent", settings.plan.bulk_keep_percent, settings.plan.standard_keep_percent, 90)
+    _check_workflow(settings)
     _range("http.port", settings.http.port, 0, 65_535)
     _range("broker.partitions", settings.broker.partitions, 1, 256)
     _range("erp.timeout_seconds", settings.erp.timeout_seconds, 0.1, 900)
@@ -208,6 +237,31 @@ def calendar_of(settings: Settings) -> Calendar:
     """The windows of the settings. Raises ValueError for words or a zone that make no sense."""
     found = settings.calendar
     return Calendar(found.zone, found.maintenance, found.close_freeze, found.bulk_only)
+
+
+def _check_workflow(settings: Settings) -> None:
+    for name in SYSTEMS:
+        saas: Saas = getattr(settings, name)
+        try:
+            parse_limits(saas.limits)
+        except ValueError as error:
+            raise SettingsRefused(f"{name}.limits: {error}") from None
+        if not saas.limits:
+            raise SettingsRefused(f'{name}.limits: at least one limit is needed, for example limits = ["20/1s"]')
+        if saas.url and not settings.billing.url:
+            raise SettingsRefused(f"{name}.url: set billing.url as well; processes begin with a credit in billing")
+        _range(f"{name}.timeout_seconds", saas.timeout_seconds, 0.1, 900)
+        _range(f"{name}.lost_seconds", saas.lost_seconds, 0, 86_400)
+    try:
+        read_people(settings.approval.people)
+    except ValueError as error:
+        raise SettingsRefused(f"approval.people: {error}") from None
+    try:
+        read_delegations(settings.approval.delegations)
+    except ValueError as error:
+        raise SettingsRefused(f"approval.delegations: {error}") from None
+    _range("approval.escalate_hours", settings.approval.escalate_hours, 0.001, 8_784)
+    _range("approval.expire_hours", settings.approval.expire_hours, 0.001, 8_784)
 
 
 def _range(key: str, value: float, low: float, high: float) -> None:

@@ -12,7 +12,7 @@ from actors.house import House
 from actors.runtime.clock import moment
 from broker.store.backlog import Backlog
 from broker.store.reads import MessageRecord, Milestone
-from broker.store.rows import Call
+from broker.store.rows import Call, ProcessRow
 from policies.lanes import LANES
 
 CHANGES_MAX = 20
@@ -147,9 +147,14 @@ class Status:
         reads = self._house.store.reads
         records = await reads.messages_after(after, limit)
         keys = [record.key for record in records]
-        calls = {call.key: call for call in await reads.calls_by_message(keys)}
+        mine = self._house.system
+        calls = {call.key: call for call in await reads.calls_by_message(keys) if call.system == mine}
         decisions = await reads.decisions(keys)
-        items = [_outcome(record, calls.get(record.key), decisions.get(record.key)) for record in records]
+        processes = {row.key: row for row in await reads.processes_of(keys)}
+        items = [
+            _outcome(record, calls.get(record.key), decisions.get(record.key), processes.get(record.key))
+            for record in records
+        ]
         return OutcomePage(items, records[-1].seq if records else after)
 
     async def explain(self, key: str) -> Explanation:
@@ -189,6 +194,10 @@ class Status:
             "exceptions": [
                 {"failure": failure, "owner": owner, "open": count}
                 for (failure, owner), count in (await house.store.reads.exceptions_open()).items()
+            ],
+            "processes": [
+                {"kind": kind, "phase": phase, "outcome": outcome, "count": count}
+                for (kind, phase, outcome), count in (await house.store.reads.process_counts()).items()
             ],
             "messages": {
                 "accepted": house.store.counters.accepted,
@@ -264,15 +273,21 @@ def _view(call: Call) -> CallView:
     )
 
 
+_PROCESS_OUTCOME = dict.fromkeys(("refused", "rejected", "expired", "compensated"), "refused")
 _CALL_OUTCOME = {"done": "posted", "refused": "refused", "exception": "exception"}
 
 
-def _outcome(record: MessageRecord, call: Call | None, decision: Milestone | None) -> Outcome:
+def _outcome(
+    record: MessageRecord, call: Call | None, decision: Milestone | None, process: ProcessRow | None
+) -> Outcome:
     facts = msgspec.json.decode(decision.facts, type=dict[str, str]) if decision else {}
     verdict = decision.name.removeprefix("credit.") if decision else None
     if call is not None:
         outcome = _CALL_OUTCOME.get(call.status, "pending")
         reason = call.reason
+    elif process is not None:
+        outcome = "approval" if process.phase == "approval" else _PROCESS_OUTCOME.get(process.outcome or "", "pending")
+        reason = process.outcome
     elif record.handled_at is None or verdict == "approved":
         outcome, reason = "pending", None
     else:

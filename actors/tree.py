@@ -6,9 +6,15 @@ tidegate (rest for one: what stands below relies on what stands above)
 ├── relay             outbox -> broker (RabbitMQ only)
 ├── deciders (one for one)
 │   ├── credit-policy     support.case.opened -> credit, adjustment request
-│   └── erp-requests      erp.adjustment.request -> call
+│   ├── erp-requests      erp.adjustment.request -> call
+│   ├── incident-exposure process.request -> process.start (with billing only)
+│   └── workflow          refunds, credits, corrections, amendments, step by step (with billing only)
 ├── callers (one for one)
-│   └── erp-poster        calls -> gate -> ERP
+│   ├── erp-poster        calls -> gate -> ERP
+│   ├── billing-caller    the same for each system that is connected
+│   ├── support-caller
+│   ├── crm-caller
+│   └── revenue-caller
 ├── services (one for one)
 │   ├── timers            messages at their moment
 │   ├── orders            standing orders begin and end in time
@@ -41,6 +47,8 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
     def optional(name: str) -> tuple[ChildSpec, ...]:
         return (leaf(name),) if name in actors else ()
 
+    beside = ("billing-caller", "support-caller", "crm-caller", "revenue-caller")
+    callers = (leaf(name, stop_seconds=25.0) for name in beside if name in actors)
     return SupervisorSpec(
         "tidegate",
         strategy=Strategy.REST_FOR_ONE,
@@ -49,8 +57,11 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
             leaf("store-writer"),
             leaf("broker-link", start_seconds=60.0),
             *optional("relay"),
-            SupervisorSpec("deciders", (leaf("credit-policy"), leaf("erp-requests"))),
-            SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0),)),
+            SupervisorSpec(
+                "deciders",
+                (leaf("credit-policy"), leaf("erp-requests"), *optional("incident-exposure"), *optional("workflow")),
+            ),
+            SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0), *callers)),
             SupervisorSpec("services", (leaf("timers"), leaf("orders"), leaf("housekeeping"), leaf("watchdog"))),
             SupervisorSpec("doors", (leaf("http"), *optional("amqp"))),
         ),

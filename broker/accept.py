@@ -40,8 +40,8 @@ class Acceptor:
 
     @property
     def accepted_types(self) -> list[str]:
-        """Message types that some domain handles."""
-        return sorted(self._routes)
+        """Message types that some domain handles and that anybody but ourselves may send."""
+        return sorted(type for type in self._routes if not self._registry.newest(type).internal)
 
     def home(self, envelope: Envelope, queue: str) -> str:
         """The queue in which the key of an accepted message is at home, whichever one it came from."""
@@ -55,13 +55,24 @@ class Acceptor:
         """
         contract = self._registry.resolve(envelope.type, envelope.dataschema)
         if envelope.type not in self._routes:
-            raise ContractError(
-                "contract.not_accepted",
-                f'"{envelope.type}" is known, but nothing here takes it. Send one of {", ".join(self.accepted_types)}.',
-                "/type",
-                known=self.accepted_types,
-            )
+            raise self._not_accepted(envelope.type)
         return Arrival(envelope, contract, self._registry.decode_data(envelope))
+
+    def read_foreign(self, envelope: Envelope) -> Arrival:
+        """The same for what others send: they may not send what only we do.
+
+        Raises:
+            ContractError: contract.not_accepted for that, else as `read`.
+        """
+        arrival = self.read(envelope)
+        if arrival.contract.internal:
+            raise self._not_accepted(envelope.type)
+        return arrival
+
+    def _not_accepted(self, type: str) -> ContractError:
+        accepted = self.accepted_types
+        detail = f'"{type}" is known, but nothing here takes it. Send one of {", ".join(accepted)}.'
+        return ContractError("contract.not_accepted", detail, "/type", known=accepted)
 
     def prepare(self, arrival: Arrival, at: int) -> Accept:
         """The rows of an accepted message. `at` is in microseconds since the epoch."""

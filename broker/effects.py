@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from broker.store.rows import ProcessRow
 from contracts.money import Money
 
 
@@ -64,7 +65,13 @@ class RequestCall(msgspec.Struct, frozen=True):
     not_before: datetime | None = None
 
 
-Effect: TypeAlias = Emit | SaveState | Milestone | StartTimer | OpenException | RequestCall
+class Track(msgspec.Struct, frozen=True):
+    """Let a process be found: by its key, its phase, its incident."""
+
+    row: ProcessRow
+
+
+Effect: TypeAlias = Emit | SaveState | Milestone | StartTimer | OpenException | RequestCall | Track
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from broker.effects import (
     RequestCall,
     SaveState,
     StartTimer,
+    Track,
 )
 from broker.order import in_order
 from broker.port import Broker, BrokerError, Delivery, Outgoing, Subscription
@@ -258,6 +259,8 @@ class Life:
                 self._set_aside(unit, message, effect)
             case RequestCall():
                 self._request(unit, message, effect)
+            case Track(row):
+                unit.processes.append(row)
 
     def _save(self, unit: Unit, message: Received, state: Any, states: dict[str, tuple[int, Any]]) -> None:
         key = self._state_key(message)

@@ -16,7 +16,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """One message type at one version, its owner and its window of compatibility.
 
     `opened` is the first day it is taken, `closes` the first day it is not (None: never). `upcast` turns
-    its data into the next version's. `lane` is a fixed lane, or reads it from the data.
+    its data into the next version's. `lane` is a fixed lane, or reads it from the data. `internal`: only we send it,
+    so no door takes it.
     """
 
     type: str
@@ -32,6 +33,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     business_key: Callable[[Any], str]
     partition_key: Callable[[Any], str]
     lane: Lane | Callable[[Any], Lane] = "standard"
+    internal: bool = False
 
     @property
     def dataschema(self) -> str:

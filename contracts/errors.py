@@ -95,6 +95,16 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "operation.money": (409, "Money is never dropped"),
     "operation.too_many": (422, "The command concerns too much at once"),
     "operation.no_undo": (409, "The operation cannot be undone"),
+    # approvals
+    "approval.not_found": (404, "Nothing waits for approval under this key"),
+    "approval.closed": (409, "It does not wait for approval any more"),
+    "approval.person": (403, "This person is not among those who may approve"),
+    "approval.changed": (409, "What is to be approved is not what was seen"),
+    "approval.own": (403, "Nobody approves what they asked for"),
+    "approval.replayer": (403, "Nobody approves what they send again"),
+    "approval.twice": (409, "This person has voted already"),
+    "approval.delegation": (403, "There is no such delegation in force"),
+    "approval.role": (403, "The role is not high enough"),
     "internal": (500, "Tidegate failed"),
     "tenant.mismatch": (422, "The tenant is not the one of the credential"),
 }

@@ -2,13 +2,33 @@
 
 from contracts.billing import CreditDecided, Decision
 from contracts.erp import AdjustmentPosted, AdjustmentRefused, AdjustmentRequest
+from contracts.processes import (
+    ApprovalNeeded,
+    CallEnded,
+    ProcessEnded,
+    ProcessJudged,
+    ProcessRequest,
+    ProcessStart,
+    ProcessTimer,
+    ProcessVote,
+    SystemRequest,
+)
 from contracts.support import CaseOpened
 
 __all__ = [
     "AdjustmentPosted",
     "AdjustmentRefused",
     "AdjustmentRequest",
+    "ApprovalNeeded",
+    "CallEnded",
     "CaseOpened",
     "CreditDecided",
     "Decision",
+    "ProcessEnded",
+    "ProcessJudged",
+    "ProcessRequest",
+    "ProcessStart",
+    "ProcessTimer",
+    "ProcessVote",
+    "SystemRequest",
 ]

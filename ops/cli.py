@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from actors.settings import SettingsRefused
+from ops.cli_approvals import approvals
 from ops.cli_operators import COMMANDS
+from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
 from ops.client import DaemonAway, Refused
 from ops.config import CONFIG
@@ -265,6 +267,8 @@ for _command in COMMANDS:
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
+for _group in (approvals, demo_refund):
+    tidegate.add_command(_group)
 
 
 def cli(arguments: list[str] | None = None) -> int:

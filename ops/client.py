@@ -121,6 +121,25 @@ class Client:
         found: dict[str, Any] = self._ask("GET", f"/v1/ops/{what}", params=named, headers=self._authorised())
         return found
 
+    def approvals(self, limit: int) -> list[dict[str, Any]]:
+        """What waits for people to approve it, oldest first."""
+        page = self._ask("GET", "/v1/approvals", params={"limit": limit}, headers=self._authorised())
+        items: list[dict[str, Any]] = page["items"]
+        return items
+
+    def approval(self, key: str, tenant: str | None = None) -> dict[str, Any]:
+        """One, with its digest."""
+        path, of = f"/v1/approvals/{quote(key, safe='')}", {"tenant": tenant} if tenant else {}
+        found: dict[str, Any] = self._ask("GET", path, params=of, headers=self._authorised())
+        return found
+
+    def vote(self, key: str, verdict: str, **ballot: Any) -> dict[str, Any]:
+        """Approve or reject."""
+        body = {name: value for name, value in ballot.items() if value is not None}
+        path = f"/v1/approvals/{quote(key, safe='')}/{verdict}"
+        effect: dict[str, Any] = self._ask("POST", path, json=body, headers=self._authorised())
+        return effect
+
     def is_ready(self) -> bool:
         """Whether the daemon takes and does work."""
         try:

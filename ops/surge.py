@@ -175,6 +175,19 @@ class Surge:
         self.progress.posted, self.progress.refused = counts["posted"], counts["refused"]
         self.progress.approval = counts["approval"]
 
+    def refresh(self) -> None:
+        """Read every outcome anew: what waited for people may have gone on since.
+
+        Raises:
+            DaemonAway, Refused: the daemon does not answer.
+        """
+        self._seen = 0
+        self._read_outcomes()
+
+    def expected(self) -> dict[str, str]:
+        """What each business key of the pack has to lead to: `post`, `refuse` or `either`."""
+        return {message.key: message.expected for message in self._messages}
+
     def write(self, path: Path) -> None:
         """The accepted list, one line a message, in order of acceptance."""
         path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self._rows.values()))

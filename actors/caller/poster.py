@@ -1,4 +1,4 @@
-"""The ERP poster: takes waiting calls through the gate, makes them, and stores what came of them.
+"""The caller of a system, the ERP poster first: takes waiting calls through the gate, makes them, stores what came.
 
 The order of things is what keeps money safe. Before a call leaves, its intent and its share of the budget are
 durable (`_start`). Whatever comes back is stored in one transaction with its consequences (`_store`). A crash in
@@ -20,6 +20,7 @@ from actors.caller.flight import Flight
 from actors.caller.gate import Closed, Gate
 from actors.caller.insist import RETRY_SECONDS, insist
 from actors.caller.lookups import LookUps
+from actors.caller.numbers import SpendNumbers
 from actors.caller.pace import Pace
 from actors.caller.questions import Questions
 from actors.caller.recovery import take_over
@@ -55,6 +56,7 @@ class Poster:
         results: Results,
         controls: Controls,
         domain: str,
+        numbers: SpendNumbers | None = None,
         ask_limits_seconds: float = 0.0,
         pace: Pace | None = None,
     ) -> None:
@@ -73,7 +75,7 @@ class Poster:
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
-        self._next_spend = 1
+        self._numbers = numbers or SpendNumbers()
         self._folding = Folding(store, adapter.system)
         self._due_at: int | None = None
         self._lead_ns = 0
@@ -100,9 +102,9 @@ class Poster:
                 while not context.stopping:
                     context.beat()
                     wait_seconds = await self._turn(group, context)
-                    await self._folding.step(self._next_spend, self.gate.budget.limits, context)
+                    await self._folding.step(self._numbers.next, self.gate.budget.limits, context)
                     stands = self._stands(context.clock.boot_ns())
-                    self._next_spend = await self._questions.ask_if_due(group, context, self._next_spend, stands)
+                    await self._questions.ask_if_due(group, context, self._numbers, stands)
                     await self._idle(context, wait_seconds)
         finally:
             self._store.unwatch(self._follow)
@@ -178,7 +180,7 @@ class Poster:
         self.gate.restore(left.spends, now_ns)
         bounds, frozen = restored(await self._store.reads.gate_state(self._adapter.system), context.clock)
         self.gate.governor.restore(bounds, frozen, now_ns)
-        self._next_spend = left.next_spend
+        self._numbers.begin_at(left.next_spend)
         if self.pace is not None:
             self.pace.restore(left.spends)
         await self._worklist.open()
@@ -245,7 +247,7 @@ class Poster:
             if isinstance(admission, Closed):
                 return admission
             self._look_ups.take()
-            return Flight(admission, "find", call, self._number())
+            return Flight(admission, "find", call, self._numbers.take())
         if self.pace is not None and (closed := self.pace.posts(now_ns)) is not None:
             return closed
         self._block(now_ns)
@@ -256,7 +258,7 @@ class Poster:
             return (self._why_none(now_ns) if admission.what == "retries" else None) or admission
         if self.pace is not None:
             self.pace.spent(now_ns)
-        return Flight(admission, "post", admission.call, self._number())
+        return Flight(admission, "post", admission.call, self._numbers.take())
 
     def _stands(self, now_ns: int) -> Closed | None:
         """Why no call at all may start, if somebody says so."""
@@ -283,10 +285,6 @@ class Poster:
         if blocks != self._blocked:
             self._worklist.set_blocks(blocks)
             self._blocked = blocks
-
-    def _number(self) -> int:
-        self._next_spend += 1
-        return self._next_spend - 1
 
     async def _start(self, flights: list[Flight], group: anyio.abc.TaskGroup, context: Context) -> None:
         """Make intents and spent budget durable, then let the calls go."""

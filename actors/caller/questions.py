@@ -8,6 +8,7 @@ import anyio.abc
 from actors.adapters.port import Adapter, Answer, Lost, NotSent
 from actors.caller.events import gate_rows
 from actors.caller.gate import Closed, Gate
+from actors.caller.numbers import SpendNumbers
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from broker.store.rows import SpendEnd, SpendRow
@@ -27,14 +28,17 @@ class Questions:
         self._due_ns = 0
         self._asking = False
 
-    async def ask_if_due(self, group: anyio.abc.TaskGroup, context: Context, number: int, stands: Closed | None) -> int:
-        """Ask in a task of the group if it is time; the next free number of a spend. `stands`: nothing may start."""
+    async def ask_if_due(
+        self, group: anyio.abc.TaskGroup, context: Context, numbers: SpendNumbers, stands: Closed | None
+    ) -> None:
+        """Ask in a task of the group if it is time. `stands`: nothing may start."""
         now_ns = context.clock.boot_ns()
         if not self._every_ns or self._asking or now_ns < self._due_ns or stands is not None:
-            return number
+            return
         lease = self._gate.admit_question(now_ns)
         if isinstance(lease, Closed):
-            return number
+            return
+        number = numbers.take()
         row = SpendRow(
             number,
             self._adapter.system,
@@ -49,10 +53,9 @@ class Questions:
                 await self._store.commit(Unit(row.started_at, spends=[row]))
         except StoreUnavailable:
             self._gate.question_ended(lease, Answer(NotSent("the store is away")), now_ns, now_ns, ())
-            return number
+            return
         self._asking = True
         group.start_soon(self._ask, lease, number, context, name="limits")
-        return number + 1
 
     async def _ask(self, lease: Lease, number: int, context: Context) -> None:
         clock = context.clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.caller.steps import Step
+from actors.processes_results import ProcessTeller
 from actors.runtime.clock import moment
 from broker.accept import dedupe_key
 from broker.port import Broker, Outgoing
@@ -16,16 +17,19 @@ from contracts.envelope import Envelope, encode_envelope
 from contracts.messages import AdjustmentPosted, AdjustmentRefused, AdjustmentRequest
 from contracts.registry import Registry
 
+ENDED = ("done", "refused", "exception")
+_ERP = "erp"
 _json = msgspec.json.Encoder(order="deterministic")
 
 
 class Results:
     """Builds the unit for a step of a call."""
 
-    def __init__(self, broker: Broker, registry: Registry, domain: str) -> None:
+    def __init__(self, broker: Broker, registry: Registry, domain: str, teller: ProcessTeller | None = None) -> None:
         self._broker = broker
         self._registry = registry
         self._domain = domain
+        self._teller = teller
 
     def unit(self, was: str, step: Step, spend: SpendEnd | None, now: int) -> Unit:
         """Everything that becomes true with this step."""
@@ -35,11 +39,16 @@ class Results:
             unit.call_changes.append(CallChange(call, was, self._domain))
         if spend is not None:
             unit.spend_ends.append(spend)
-        if call.status in ("done", "refused"):
+        process = self._teller if self._teller is not None and self._teller.waits_for(call) else None
+        if process is not None and call.status in ENDED and call.status != was:
+            unit.accepts.append(process.tell(call, now))
+        if call.status in ("done", "refused") and call.system == _ERP:
             unit.items += self._broker.outbox([self._event(call, now)])
-        if call.status in ("done", "refused", "exception", "unknown") and call.status != was:
+        told = process is None or call.system == _ERP or call.status == "unknown"
+        if told and call.status in (*ENDED, "unknown") and call.status != was:
             unit.milestones.append(self._milestone(call, now))
-        if step.owner is not None and step.failure is not None:
+        handled = process is not None and call.status == "refused"  # the process turns back or hands it over itself
+        if step.owner is not None and step.failure is not None and not handled:
             unit.exceptions.append(
                 ExceptionRow(
                     key=call.key,
@@ -55,10 +64,18 @@ class Results:
         return unit
 
     def _milestone(self, call: Call, now: int) -> MilestoneRow:
-        name = {"done": "erp.posted"}.get(call.status, f"erp.{call.status}")
+        name = f"{call.system}.{'posted' if call.status == 'done' else call.status}"
         facts = {"intent_id": call.intent_id, "document": call.document, "reason": call.reason}
         text = _json.encode({k: v for k, v in facts.items() if v}).decode()
-        return MilestoneRow("adjustment", call.key, name, now, self._domain, call.message_id, text)
+        return MilestoneRow(
+            "adjustment" if call.system == _ERP else call.system,
+            call.key,
+            name,
+            now,
+            self._domain,
+            call.message_id,
+            text,
+        )
 
     def _event(self, call: Call, now: int) -> Outgoing:
         request = decode(call.body, AdjustmentRequest)

@@ -35,6 +35,10 @@ class Step(msgspec.Struct, frozen=True):
 _US = 1_000
 
 
+def _name(system: str) -> str:
+    return "the ERP" if system == "erp" else system
+
+
 def after_post(call: Call, answer: Answer, adapter: Adapter, now: int, random: float) -> Step:
     """What follows from the answer to a post. `call` is as it was in flight, this attempt counted."""
     match answer.outcome:
@@ -60,13 +64,15 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
         case Absent():
             quiet_us = now - call.changed_at
             if adapter.deduplicates or quiet_us >= adapter.lost_seconds * 1_000_000:
-                return Step(_waiting(call, now, "looked up: the ERP does not have it, so it is sent again"))
+                return Step(
+                    _waiting(call, now, f"looked up: {_name(call.system)} does not have it, so it is sent again")
+                )
             return Step(call, look_up_after_us=int(adapter.lost_seconds * 1_000_000) - quiet_us)
         case Failed(FailureClass.AUTH as failure, code, reason):
             again = _unknown(call, call.reason or "", adapter, call.changed_at, random)
             return msgspec.structs.replace(again, hold_system=f"{code}: {reason}", failure=failure)
         case Failed(failure, code, reason) if failure not in (FailureClass.THROTTLED, FailureClass.TRANSIENT):
-            why = f"{call.reason}; asked about it, the ERP says {code}: {reason}"
+            why = f"{call.reason}; asked about it, {_name(call.system)} says {code}: {reason}"
             closed = _closed(call, "exception", now, reason=why)
             return Step(closed, owner=FailureClass.UNKNOWN_OUTCOME.owner, failure=FailureClass.UNKNOWN_OUTCOME)
         case Failed() | NotSent() | Lost():

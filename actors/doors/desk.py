@@ -164,7 +164,7 @@ class Desk:
 
     def _prepare(self, envelope: Envelope, index: int | None, at: int) -> tuple[Arrival, Accept]:
         try:
-            arrival = self._acceptor.read(envelope)
+            arrival = self._acceptor.read_foreign(envelope)
             if arrival.contract.kind == "command" and envelope.idempotencykey is None:
                 raise ContractError(
                     "idempotency.missing",

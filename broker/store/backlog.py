@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import ColumnClause, Select, bindparam, func, literal_column, select, tuple_
 
 from broker.store import schema as s
-from broker.store.reads import Reads, read_call
+from broker.store.reads import Reads
+from broker.store.row_readers import read_call
 from broker.store.rows import Call
 from policies.order import Place
 

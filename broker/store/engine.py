@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import anyio
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 READERS_MAX = 3
 BUSY_MS = 5_000
+_INTERRUPT_SECONDS = 0.05
+"""An interrupt that comes before the query has begun has no effect, so it is repeated."""
 
 _WRITER = (
     # the time-out first: setting the journal mode can itself meet a lock
@@ -91,3 +94,13 @@ async def lease(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 async def _start(connection: AsyncConnection) -> None:
     await connection.start()
+
+
+async def interrupt(work: asyncio.Future[Any], connection: AsyncConnection) -> None:
+    """A cancelled query would go on in its thread, and hold its connection and snapshot: have SQLite end it."""
+    driver = connection.sync_connection and connection.sync_connection.connection.driver_connection
+    while not work.done():
+        if isinstance(driver, aiosqlite.Connection):
+            await driver.interrupt()
+        await asyncio.wait({work}, timeout=_INTERRUPT_SECONDS)
+    work.exception()  # it was interrupted; nobody asks

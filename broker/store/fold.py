@@ -146,6 +146,9 @@ class Folder:
         last = {(row.domain, row.key): row for unit in units for row in unit.states}
         await self._many(connection, self._q.state_delete, list(last))
         await self._many(connection, self._q.state, [_astuple(row) for row in last.values()])
+        processes = {row.id: row for unit in units for row in unit.processes}
+        await self._many(connection, self._q.process_delete, [(id,) for id in processes])
+        await self._many(connection, self._q.process, [_astuple(row) for row in processes.values()])
 
     # calls ---------------------------------------------------------------------------------------------------
 

@@ -7,19 +7,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import aiosqlite
 import msgspec
 from sqlalchemy import Select, case, func, literal_column, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker.store import schema as s
-from broker.store.engine import READERS_MAX, lease, to_its_end
-from broker.store.rows import Call, GateRow, SpendSum
+from broker.store.engine import READERS_MAX, interrupt, lease, to_its_end
+from broker.store.row_readers import read_call, read_gate_event, read_process
+from broker.store.rows import Call, GateRow, ProcessRow, SpendSum
 
 READ_SECONDS_MAX = 10.0
 """A reader that stays longer starves the checkpoint; it is cut off."""
-_INTERRUPT_SECONDS = 0.05
-"""An interrupt that comes before the query has begun has no effect, so it is repeated."""
 
 
 class MessageRecord(msgspec.Struct, frozen=True):
@@ -157,7 +155,7 @@ class Reads:
                 await asyncio.wait({work})
             finally:
                 if not work.done():
-                    await to_its_end(_end(work, connection))
+                    await to_its_end(interrupt(work, connection))
             found: Sequence[Any] = work.result().all()
             return found
 
@@ -330,6 +328,28 @@ class Reads:
         query = select(s.milestone).where(m.key.in_(keys), m.name.like("credit.%")).order_by(m.seq)
         return {row[2]: Milestone(*row) for row in await self.rows(query)}
 
+    async def processes(self, key: str) -> list[ProcessRow]:
+        """Processes about this business key (one a tenant)."""
+        query = select(s.process).where(s.process.c.key == key).order_by(s.process.c.opened_at).limit(20)
+        return [read_process(row) for row in await self.rows(query)]
+
+    async def processes_of(self, keys: Collection[str]) -> list[ProcessRow]:
+        """Processes about these business keys."""
+        query = select(s.process).where(s.process.c.key.in_(keys))
+        return [read_process(row) for row in await self.rows(query)]
+
+    async def processes_in(self, phase: str, limit: int) -> list[ProcessRow]:
+        """Processes that are in this phase, oldest first."""
+        p = s.process.c
+        query = select(s.process).where(p.phase == phase).order_by(p.opened_at, p.id).limit(limit)
+        return [read_process(row) for row in await self.rows(query)]
+
+    async def process_counts(self) -> dict[tuple[str, str, str | None], int]:
+        """Processes by kind, phase and outcome."""
+        p = s.process.c
+        query = select(p.kind, p.phase, p.outcome, func.count()).group_by(p.kind, p.phase, p.outcome)
+        return {(kind, phase, outcome): count for kind, phase, outcome, count in await self.rows(query)}
+
     async def exceptions(self, key: str | None = None, limit: int = 100) -> list[ExceptionRecord]:
         """Open exceptions, of one business key or of all."""
         query = select(s.exception).where(s.exception.c.closed_at.is_(None))
@@ -351,13 +371,15 @@ class Reads:
     async def gate_events(self, system: str, limit: int = 100) -> list[GateRow]:
         """What changed at the gate of a system last, oldest first."""
         query = select(s.gate_event).where(s.gate_event.c.system == system).order_by(s.gate_event.c.seq.desc())
-        return [_gate_row(row) for row in reversed(await self.rows(query.limit(limit)))]
+        return [read_gate_event(row) for row in reversed(await self.rows(query.limit(limit)))]
 
     async def gate_state(self, system: str) -> list[GateRow]:
         """The last change and the last freeze of each limit of a system."""
         e = s.gate_event.c
         last = select(func.max(e.seq)).where(e.system == system).group_by(e.kind, e.subject)
-        return [_gate_row(row) for row in await self.rows(select(s.gate_event).where(e.seq.in_(last)).order_by(e.seq))]
+        return [
+            read_gate_event(row) for row in await self.rows(select(s.gate_event).where(e.seq.in_(last)).order_by(e.seq))
+        ]
 
     async def timers_due(self, now: int, limit: int) -> list[tuple[str, int, str, bytes]]:
         """Timers whose moment has come."""
@@ -368,28 +390,3 @@ class Reads:
         """Audit entries beyond a position, in order."""
         query = select(s.audit).where(s.audit.c.seq > after).order_by(s.audit.c.seq).limit(limit)
         return [AuditRecord(*row) for row in await self.rows(query)]
-
-
-async def _end(work: asyncio.Future[Any], connection: AsyncConnection) -> None:
-    """A cancelled query would go on in its thread, and hold its connection and snapshot: have SQLite end it."""
-    driver = connection.sync_connection and connection.sync_connection.connection.driver_connection
-    while not work.done():
-        if isinstance(driver, aiosqlite.Connection):
-            await driver.interrupt()
-        await asyncio.wait({work}, timeout=_INTERRUPT_SECONDS)
-    work.exception()  # it was interrupted; nobody asks
-
-
-_gate_fields = [field.name for field in msgspec.structs.fields(GateRow)]
-
-
-def _gate_row(row: Any) -> GateRow:
-    return GateRow(**dict(zip(_gate_fields, row[1:], strict=True)))
-
-
-_call_fields = [field.name for field in msgspec.structs.fields(Call)]
-
-
-def read_call(row: Any) -> Call:
-    """A row of all columns of the table of calls."""
-    return Call(**dict(zip(_call_fields, row, strict=True)))

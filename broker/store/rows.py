@@ -332,6 +332,24 @@ class GateRow(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a process stands, to be found by key, phase or incident; `due_at` is when it gives up waiting."""
+
+    id: str
+    tenant: str
+    key: str
+    kind: str
+    account: str
+    incident: str | None
+    phase: str
+    outcome: str | None
+    minor: int
+    currency: str
+    opened_at: int
+    changed_at: int
+    due_at: int | None
+
+
 class AuditRow(msgspec.Struct, frozen=True):
     """Something happened that somebody may ask about in years; chained by hash in commit order."""
 

@@ -267,6 +267,27 @@ gate_event = Table(
 )
 Index("gate_event_subject", gate_event.c.system, gate_event.c.kind, gate_event.c.subject, gate_event.c.seq)
 
+process = Table(
+    "process",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("incident", String),
+    Column("phase", String, nullable=False),
+    Column("outcome", String),
+    Column("minor", BigInteger, nullable=False),
+    Column("currency", String, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+)
+Index("process_key", process.c.key)
+Index("process_phase", process.c.phase, process.c.opened_at)
+Index("process_incident", process.c.tenant, process.c.incident)
+
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
 
 ORDER_INDEXES = (

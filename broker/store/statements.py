@@ -136,6 +136,8 @@ class Statements:
         )
         self.state_delete = Compiled(_state_save(), dialect)
         self.state = Compiled(_insert(s.state), dialect)
+        self.process_delete = Compiled(delete(s.process).where(s.process.c.id == bindparam("of")), dialect)
+        self.process = Compiled(_insert(s.process), dialect)
         self.milestone = Compiled(_insert(s.milestone), dialect)
         self.call = Compiled(_call_insert(), dialect)
         self.call_change = Compiled(_call_change(), dialect)

@@ -20,6 +20,7 @@ from broker.store.rows import (
     OperationDone,
     OperationRow,
     OperationUndone,
+    ProcessRow,
     QueueRow,
     SpendEnd,
     SpendRow,
@@ -61,6 +62,7 @@ class Unit:
     operations_done: list[OperationDone] = field(default_factory=list)
     operations_undone: list[OperationUndone] = field(default_factory=list)
     audits: list[AuditRow] = field(default_factory=list)
+    processes: list[ProcessRow] = field(default_factory=list)
 
     def size(self) -> int:
         """Number of rows, for bounding a group."""
@@ -71,6 +73,7 @@ class Unit:
             + len(self.settled)
             + len(self.states)
             + len(self.milestones)
+            + len(self.processes)
             + len(self.calls)
             + len(self.call_changes)
             + len(self.spends)

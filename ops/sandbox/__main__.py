@@ -13,6 +13,7 @@ from ops.sandbox.faults import FaultSet, load_faults
 from ops.sandbox.journal import JournalError
 from ops.sandbox.limits import LimitError, load_profile
 from ops.sandbox.server import run
+from ops.sandbox.systems import SYSTEMS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         description="A sandbox ERP with its own ledger, limits, faults and log.",
     )
     add = options.add_argument
+    add("--system", choices=list(SYSTEMS), default="erp", help="which system it is (default: erp)")
     add("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one (default)")
     add("--data", type=Path, required=True, help="directory of the ledger and the log; created when missing")
     add("--profile", default="demo", help="limits profile of profiles.toml, or 'custom' (default: demo)")
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         token_path=options.token_file,
     )
     try:
-        run(options.port, options.data, profile, settings, faults)
+        run(options.port, options.data, profile, settings, faults, SYSTEMS[options.system])
     except (OSError, sqlite3.Error, JournalError) as error:
         sys.stderr.write(f"the sandbox ERP cannot start: {error}\n")
         return 1

@@ -47,12 +47,14 @@ def check(fields: dict[str, Any]) -> Invalid | None:
             return Invalid("field.invalid", f"{name}: expected 1 to 200 characters of text without controls")
     if fields["kind"] != "credit":
         return Invalid("field.invalid", "kind: expected 'credit'")
-    if not isinstance(fields["currency"], str) or not _CURRENCY.fullmatch(fields["currency"]):
+    return check_amount(fields["amount"], fields["currency"])
+
+
+def check_amount(amount: object, currency: object) -> Invalid | None:
+    """Say what is wrong with an amount, or None."""
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         return Invalid("currency.invalid", "currency: expected three capital letters as in ISO 4217")
-    return _check_amount(fields["amount"], _MINOR_UNITS.get(fields["currency"], 2))
-
-
-def _check_amount(amount: object, scale: int) -> Invalid | None:
+    scale = _MINOR_UNITS.get(currency, 2)
     match = _AMOUNT.fullmatch(amount) if isinstance(amount, str) else None
     if match is None or len(match[1] or "") > scale or not match[0].strip("0."):
         expected = f"text such as '12', above 0, with at most {scale} decimals"

@@ -15,7 +15,7 @@ import msgspec
 
 from ops.sandbox.admission import Admission, Refusal
 from ops.sandbox.call import Call, Op, Peer, Reply, problem, unanswered
-from ops.sandbox.documents import check, fingerprint
+from ops.sandbox.documents import fingerprint
 from ops.sandbox.faults import (
     ClosedPeriod,
     Drawn,
@@ -37,6 +37,7 @@ from ops.sandbox.ledger import Entry, Ledger
 from ops.sandbox.limits import SECOND_NS, Limit, Profile, Rate
 from ops.sandbox.manners import SAYS, room_headers
 from ops.sandbox.pressure import Pressure
+from ops.sandbox.systems import SYSTEMS, System
 
 KEY_MAX_LENGTH = 255
 _LIMIT_CODES = ("rate.exceeded", "concurrency.exceeded", "execution.exceeded")
@@ -68,7 +69,9 @@ class Erp:
         faults: FaultBoard,
         clock_ns: Callable[[], int],
         wall_clock: Callable[[], datetime],
+        system: System = SYSTEMS["erp"],
     ) -> None:
+        self.system = system
         self.profile = profile
         self.faults = faults
         self._settings = settings
@@ -288,9 +291,12 @@ class Erp:
             return problem(400, "idempotency.key_missing", detail)
         if call.fields is None:
             return problem(400, "body.invalid", "the body is not a JSON object")
-        invalid = check(call.fields)
+        invalid = self.system.check(call.fields)
         if invalid is not None:
             return problem(422, invalid.code, invalid.detail)
+        original = self.system.reversed_by(call.fields)
+        if original is not None and not await self._ledger.find("document", original):
+            return problem(422, "document.unknown", f"reverses: there is no document {original}")
         entry, now_ms = self._entry(call)
         posted = await self._ledger.post(entry, now_ms)
         if posted.verdict == "mismatch":
@@ -303,6 +309,7 @@ class Erp:
     def _entry(self, call: Call) -> tuple[Entry, int]:
         fields = call.fields or {}
         now_ms = int(self._wall_clock().timestamp() * 1_000)
+        status, reason_code = self.system.words(fields)
         window = self._settings.idempotency_seconds
         entry = Entry(
             document_id=self._ledger.next_document_id(),
@@ -311,16 +318,27 @@ class Erp:
             fingerprint=fingerprint(fields),
             reference=fields["reference"],
             account_id=fields["account_id"],
-            amount=fields["amount"],
-            currency=fields["currency"],
+            amount=fields.get("amount") or "",
+            currency=fields.get("currency") or "",
             source_document=fields["source_document"],
-            status="posted",
+            status=status,
             posted_at=f"{self.now().astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z",
-            reason_code=fields["reason_code"],
+            reason_code=reason_code,
         )
         return entry, now_ms
 
+    def _account(self, account_id: str | None) -> Reply:
+        if not account_id:
+            return problem(400, "account.missing", "account_id: expected a query parameter, as in ?account_id=A")
+        accounts = self._ledger.path.with_name("accounts.json")
+        record = self.system.account_record(accounts, account_id)
+        if record is None:
+            return problem(404, "path.unknown", "this system knows no accounts; see /openapi.json")
+        return Reply(200, "found", msgspec.json.encode(record))
+
     async def _find(self, call: Call) -> Reply:
+        if call.path == "/accounts":
+            return self._account(call.reference)
         if not call.reference:
             detail = "reference: expected a query parameter, as in ?reference=R"
             return problem(400, "reference.missing", detail)

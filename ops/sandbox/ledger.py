@@ -58,6 +58,10 @@ _BY_REFERENCE = f"""
 SELECT json_group_array({_ROW}) FROM documents WHERE reference IN (SELECT value FROM json_each(?))
 """
 
+_BY_DOCUMENT = f"""
+SELECT json_group_array({_ROW}) FROM documents WHERE document_id IN (SELECT value FROM json_each(?))
+"""
+
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
     """A row of the ledger, in the order the statements use."""
@@ -96,6 +100,9 @@ class Posted(msgspec.Struct, frozen=True):
     entry: Entry
 
 
+By = Literal["key", "reference", "document"]
+
+
 class _Post(msgspec.Struct):
     entry: Entry
     now_ms: int
@@ -103,7 +110,7 @@ class _Post(msgspec.Struct):
 
 
 class _Find(msgspec.Struct):
-    by: Literal["key", "reference"]
+    by: By
     text: str
     future: asyncio.Future[list[Entry]]
 
@@ -115,9 +122,13 @@ _ROWS = msgspec.json.Decoder(list[Entry])
 class Ledger:
     """The ledger of one data directory. Used from the event loop that is running when it is made."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the ledger and start its thread. Raises sqlite3.Error when the file is unusable."""
+    def __init__(self, path: Path, prefix: str = "ADJ") -> None:
+        """Open or create the ledger and start its thread; `prefix` (three letters) begins document ids.
+
+        Raises sqlite3.Error when the file is unusable.
+        """
         self.path = path
+        self._prefix = prefix
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -131,7 +142,7 @@ class Ledger:
     def next_document_id(self) -> str:
         """A document id that no row has. Gaps mean nothing: a replay uses an id up."""
         self._last_number += 1
-        return f"ADJ-{self._last_number:08d}"
+        return f"{self._prefix}-{self._last_number:08d}"
 
     async def post(self, entry: Entry, now_ms: int) -> Posted:
         """Commit a document unless its key is on the books; `now_ms` decides whether that key has expired.
@@ -142,8 +153,8 @@ class Ledger:
         self._work.put(_Post(entry, now_ms, future))
         return await future
 
-    async def find(self, by: Literal["key", "reference"], text: str) -> list[Entry]:
-        """Committed rows with this key or reference, oldest first. Raises sqlite3.Error when it failed."""
+    async def find(self, by: By, text: str) -> list[Entry]:
+        """Committed rows with this key, reference or document id, oldest first. Raises sqlite3.Error when it failed."""
         future: asyncio.Future[list[Entry]] = self._loop.create_future()
         self._work.put(_Find(by, text, future))
         return await future
@@ -202,7 +213,7 @@ class Ledger:
         return [_judge(post.entry, kept[post.entry.key]) for post in posts]
 
     def _select(self, work: _Find) -> list[Entry]:
-        statement = _BY_KEY if work.by == "key" else _BY_REFERENCE
+        statement = {"key": _BY_KEY, "reference": _BY_REFERENCE, "document": _BY_DOCUMENT}[work.by]
         return self._rows(statement, msgspec.json.encode([work.text]).decode())
 
     def _rows(self, statement: str, argument: str) -> list[Entry]:

@@ -47,13 +47,24 @@ class SandboxProcess:
         seed: int = 0,
         port: int = 0,
         options: Sequence[str] = (),
+        system: str = "erp",
     ) -> None:
         self.data = data
         self.log_path = data / journal.FILE_NAME
         self.ledger_path = data / ledger.FILE_NAME
         self.url = ""
         self._port = port
-        self._options = ["--profile", profile, "--latency-ms", latency_ms, "--seed", str(seed), *options]
+        self._options = [
+            "--system",
+            system,
+            "--profile",
+            profile,
+            "--latency-ms",
+            latency_ms,
+            "--seed",
+            str(seed),
+            *options,
+        ]
         for limit in limits:
             self._options += ["--limit", limit]
         self._process: subprocess.Popen[bytes] | None = None
@@ -145,6 +156,17 @@ class SandboxProcess:
         finally:
             reader.close()
         return [Document(*row) for row in rows]
+
+    def reason_codes(self) -> dict[str, str]:
+        """Of every committed document, by its reference: for systems beside the ERP, what it is about.
+
+        Raises sqlite3.Error when there is no ledger yet.
+        """
+        reader = sqlite3.connect(f"{self.ledger_path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            return dict(reader.execute("SELECT reference, reason_code FROM documents").fetchall())
+        finally:
+            reader.close()
 
     def forget(self, reference: str) -> int:
         """Delete documents behind the ERP's back, as a lost write would, and give how many.

@@ -25,6 +25,7 @@ from ops.sandbox.faults import FaultBoard, FaultSet
 from ops.sandbox.journal import Journal
 from ops.sandbox.ledger import Ledger
 from ops.sandbox.limits import Profile
+from ops.sandbox.systems import SYSTEMS, System
 from ops.sandbox.web import PEER_EXTENSION, Application
 
 HOST = "127.0.0.1"
@@ -89,7 +90,9 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(port: int, data: Path, profile: Profile, settings: Settings, faults: FaultSet) -> None:
+def run(
+    port: int, data: Path, profile: Profile, settings: Settings, faults: FaultSet, system: System = SYSTEMS["erp"]
+) -> None:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT; port 0 takes a free one.
 
     `data` is created when missing and holds the ledger and the log, which a later run continues.
@@ -99,14 +102,16 @@ def run(port: int, data: Path, profile: Profile, settings: Settings, faults: Fau
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     listener = socket.create_server((HOST, port))
     with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(listener, data, profile, settings, faults))
+        runner.run(_serve(listener, data, profile, settings, faults, system))
 
 
-async def _serve(listener: socket.socket, data: Path, profile: Profile, settings: Settings, faults: FaultSet) -> None:
+async def _serve(
+    listener: socket.socket, data: Path, profile: Profile, settings: Settings, faults: FaultSet, system: System
+) -> None:
     journal = Journal(data / journal_module.FILE_NAME)
-    ledger = Ledger(data / ledger_module.FILE_NAME)
+    ledger = Ledger(data / ledger_module.FILE_NAME, system.prefix)
     clock_ns = time.monotonic_ns
-    erp = Erp(profile, settings, ledger, journal, FaultBoard(faults), clock_ns, _wall_clock)
+    erp = Erp(profile, settings, ledger, journal, FaultBoard(faults), clock_ns, _wall_clock, system)
     server = _Server(_config(Application(erp, clock_ns)), _announce(listener, journal, ledger, profile))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)

@@ -21,12 +21,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BODY_BYTES_MAX = 1_000_000
 PEER_EXTENSION = "sandbox.peer"
 
-_OPS: dict[tuple[str, str], Op] = {
-    ("POST", "/adjustments"): "post",
-    ("GET", "/adjustments"): "find",
-    ("GET", "/limits"): "limits",
-}
-
 
 class Application:
     """The ASGI application of one ERP. `clock_ns` reads the monotonic clock in nanoseconds."""
@@ -34,7 +28,15 @@ class Application:
     def __init__(self, erp: Erp, clock_ns: Callable[[], int]) -> None:
         self._erp = erp
         self._clock_ns = clock_ns
-        self._openapi = openapi()
+        path = erp.system.path
+        self._ops: dict[tuple[str, str], Op] = {
+            ("POST", path): "post",
+            ("GET", path): "find",
+            ("GET", "/limits"): "limits",
+        }
+        if erp.system.account is not None:
+            self._ops["GET", "/accounts"] = "find"
+        self._openapi = openapi(erp.system)
         self._date = (0, b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +50,7 @@ class Application:
             await self._control(scope["method"], path, receive, send)
             return
         peer: Peer = scope["extensions"][PEER_EXTENSION]
-        op = _OPS.get((scope["method"], path), "other")
+        op = self._ops.get((scope["method"], path), "other")
         call = self._erp.arrive(op, scope["method"], path, peer, arrived_ns)
         try:
             await self._call(call, scope, receive, send)
@@ -61,7 +63,8 @@ class Application:
     async def _call(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         _read_headers(call, scope["headers"])
         if call.op == "find":
-            call.reference = _reference(scope["query_string"])
+            name = "account_id" if call.path == "/accounts" else "reference"
+            call.reference = _parameter(scope["query_string"], name)
         call.body = await _read_body(receive)
         reply = self._erp.dress(call, await self._erp.serve(call))
         duration_us = self._erp.finish(call, reply) // 1_000
@@ -135,8 +138,8 @@ def _read_headers(call: Call, headers: Iterable[tuple[bytes, bytes]]) -> None:
             call.authorization = value.decode("latin-1")
 
 
-def _reference(query: bytes) -> str | None:
-    return parse_qs(query.decode("latin-1")).get("reference", [None])[0]
+def _parameter(query: bytes, name: str) -> str | None:
+    return parse_qs(query.decode("latin-1")).get(name, [None])[0]
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -10,6 +10,8 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ASGIApp
 
+from actors.approvals import Approvals
+from actors.doors.http import approvals as approval_door
 from actors.doors.http import describe, forecasts, health, ops, reading
 from actors.doors.http.edge import Edge
 from actors.doors.http.messages import Intake
@@ -24,23 +26,26 @@ from actors.operations import Operations
 from actors.status import Status
 
 
-def build(house: House, operator_token: str, version: str) -> ASGIApp:
-    """The application over a house."""
-    return Edge(routes(house, operator_token, version), Intake(house.desk), house.entropy)
+def build(house: House, operator_token: str, version: str, approvals: Approvals | None = None) -> ASGIApp:
+    """The application over a house; with paths for approvals where there are any."""
+    return Edge(routes(house, operator_token, version, approvals), Intake(house.desk), house.entropy)
 
 
-def routes(house: House, operator_token: str, version: str) -> Litestar:
+def routes(house: House, operator_token: str, version: str, approvals: Approvals | None = None) -> Litestar:
     """Everything but `POST /v1/messages`, which has a way of its own."""
     status, operations, figures, foreseen = Status(house), Operations(house), registry(house), Forecasts(house)
-    described = document(house.registry, house.desk.accepted_types, version)
+    described = document(house.registry, house.desk.accepted_types, version, approvals is not None)
+    decisions = approval_door.HANDLERS if approvals is not None else []
+    handlers = [*reading.HANDLERS, *ops.HANDLERS, *decisions, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS]
     return Litestar(
-        route_handlers=[*reading.HANDLERS, *ops.HANDLERS, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS],
+        route_handlers=handlers,
         dependencies={
             "house": Provide(lambda: house, sync_to_thread=False),
             "status": Provide(lambda: status, sync_to_thread=False),
             "operations": Provide(lambda: operations, sync_to_thread=False),
             "forecasts": Provide(lambda: foreseen, sync_to_thread=False),
             "registry": Provide(lambda: figures, sync_to_thread=False),
+            "approvals": Provide(lambda: approvals, sync_to_thread=False),
             "described": Provide(lambda: described, sync_to_thread=False),
         },
         guards=[require_token, refuse_unknown_query],

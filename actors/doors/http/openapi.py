@@ -8,7 +8,8 @@ from typing import Any
 from actors.doors.http.forecasts import PATHS as FORECASTS
 from actors.doors.http.messages import BATCH, JSON, STRUCTURED
 from actors.doors.http.messages import PATH as MESSAGES
-from actors.doors.http.openapi_ops import operators
+from actors.doors.http.openapi_approvals import approval_paths
+from actors.doors.http.openapi_ops import SECURITY, operators
 from actors.doors.http.openapi_schemas import schemas
 from actors.doors.http.problems import MEDIA_TYPE
 from actors.doors.http.reading import AFTER_MAX, KEY_CHARACTERS_MAX, PAGE_DEFAULT, PAGE_MAX
@@ -27,9 +28,10 @@ given twice, are refused."""
 _REF = "#/components/"
 
 
-def document(registry: Registry, accepted: Collection[str], version: str) -> dict[str, Any]:
-    """The whole document. `accepted` are the message types that somebody here handles."""
+def document(registry: Registry, accepted: Collection[str], version: str, approvals: bool = False) -> dict[str, Any]:
+    """The whole document. `accepted` are the message types that somebody here handles; `approvals`: whether any are."""
     contracts = [contract for contract in registry if contract.type in accepted]
+    decisions = approval_paths(_json, _refusals, SECURITY) if approvals else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tidegate", "version": version, "description": _ABOUT},
@@ -40,7 +42,14 @@ def document(registry: Registry, accepted: Collection[str], version: str) -> dic
             {"name": "operators", "description": "Behind the operator token."},
             {"name": "machines", "description": "Liveness, readiness, figures, this document."},
         ],
-        "paths": {**_messages(contracts), **_reading(), **operators(_refusals), **FORECASTS, **_machines()},
+        "paths": {
+            **_messages(contracts),
+            **_reading(),
+            **operators(_refusals),
+            **decisions,
+            **FORECASTS,
+            **_machines(),
+        },
         "components": {
             "schemas": schemas(contracts),
             "responses": _problems(),

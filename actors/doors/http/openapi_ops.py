@@ -11,7 +11,7 @@ from actors.exceptions import PAGE_MAX as EXCEPTIONS_MAX
 from actors.operator_views import PAGE_MAX
 from actors.operator_work import WORK_VERBS
 
-_SECURITY: list[dict[str, list[str]]] = [{"operatorToken": []}]
+SECURITY: list[dict[str, list[str]]] = [{"operatorToken": []}]
 Refusals = Callable[..., dict[str, Any]]
 _SCOPE = "A system, domain, lane:NAME, tenant:NAME, partition:N, operation:NAME, or several joined by commas."
 _SHOWN = " With dry_run nothing is changed: the effect is shown, with a token for commit."
@@ -50,7 +50,7 @@ def _command(verb: str, summary: str, body: str, refusals: Refusals, description
             "tags": ["operators"],
             "summary": summary,
             **({"description": description.strip()} if description else {}),
-            "security": _SECURITY,
+            "security": SECURITY,
             "requestBody": {"required": True, "content": _json(body)},
             "responses": {
                 "200": {"description": "What it did, or with dry_run would do.", "content": _json("Effect")},
@@ -111,7 +111,7 @@ def _read(operation: str, summary: str, schema: str, parameters: list[Any], refu
             "operationId": operation,
             "tags": ["operators"],
             "summary": summary,
-            "security": _SECURITY,
+            "security": SECURITY,
             **({"parameters": parameters} if parameters else {}),
             "responses": {"200": {"description": "Now.", "content": _json(schema)}, **refusals(401, 422)},
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors.approvals import ApprovalPage, ApprovalView, Ballot, VoteEffect
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
 from actors.forecasts import ForecastView, TruthView
@@ -25,11 +26,12 @@ _TEMPLATE = "#/components/schemas/{name}"
 _COMMANDS = (Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
 _LOOKS = (Top, CallPage, Found, Left, AuditPage, ForecastView, TruthView)
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
+_APPROVALS = (ApprovalPage, ApprovalView, Ballot, VoteEffect)
 
 
 def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
     """All components, by name. Types of contracts keep the names of their structs."""
-    types = [*_OURS, *(contract.struct for contract in contracts)]
+    types = [*_OURS, *_APPROVALS, *(contract.struct for contract in contracts)]
     _, components = msgspec.json.schema_components(types, schema_hook=schema_hook, ref_template=_TEMPLATE)
     named = dict(components)
     named["CloudEvent"] = _cloud_event(named.pop("Envelope"))
@@ -157,8 +159,9 @@ def _overview() -> dict[str, Any]:
         "plans",
         "orders",
         "exceptions",
+        "processes",
     )
-    lists = {name: rows for name in names}
+    lists = dict.fromkeys(names, rows)
     return {
         "type": "object",
         "required": ["at", "ready", *lists, "gate", "calendar", "messages"],

@@ -18,8 +18,12 @@ OUTCOME_QUERY = ("after", "limit")
 _encode = msgspec.json.Encoder().encode
 
 
-def _known_form(key: str) -> str:
-    """A key as it may stand in a path; a document's number at an ERP may hold a slash."""
+def known_form(key: str) -> str:
+    """A key as it may stand in a path; a document's number at an ERP may hold a slash.
+
+    Raises:
+        ContractError: id.format.
+    """
     if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
         raise ContractError("id.format", f"1 to {KEY_CHARACTERS_MAX} printable characters.")
     return key
@@ -28,7 +32,7 @@ def _known_form(key: str) -> str:
 @get("/v1/messages/{message_id:path}")
 async def get_message(message_id: str, status: Status) -> Response[bytes]:
     """State, outcome, and the calls and milestones of its business key."""
-    found = await status.message(_known_form(message_id.removeprefix("/")))
+    found = await status.message(known_form(message_id.removeprefix("/")))
     if found is None:
         raise ContractError("message.not_found", "No message with this id was accepted here.")
     return Response(_encode(found), media_type="application/json")
@@ -37,7 +41,7 @@ async def get_message(message_id: str, status: Status) -> Response[bytes]:
 @get("/v1/processes/{key:path}")
 async def get_process(key: str, status: Status) -> Response[bytes]:
     """Milestones, calls and exceptions of a case, an invoice or an intent, oldest first, and one sentence."""
-    found = await status.process(_known_form(key.removeprefix("/")))
+    found = await status.process(known_form(key.removeprefix("/")))
     if not found.known:
         raise ContractError("message.not_found", "Nothing is known under this key.")
     return Response(_encode(found), media_type="application/json")

@@ -155,7 +155,7 @@ class CallerHouse:
         gate = self.parts.gate(self.limits, self.entropy.random)
         results = Results(self.broker, REGISTRY, DOMAIN)
         self.poster = self.parts.poster(
-            self.store, self.erp, gate, results, self.controls, DOMAIN, self.ask_limits_seconds
+            self.store, self.erp, gate, results, self.controls, DOMAIN, ask_limits_seconds=self.ask_limits_seconds
         )
         self._context = Context("erp-poster", self.clock, self.entropy)
         self._life = asyncio.create_task(self.poster.run(self._context))

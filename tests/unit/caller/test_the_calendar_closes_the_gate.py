@@ -29,7 +29,9 @@ class Paced(Poster):
     def __init__(self, store, adapter, gate, results, controls, domain, ask_limits_seconds=0.0):  # type: ignore[no-untyped-def]
         waiting = lambda: sum(store.counters.waiting("erp", lane) for lane in ("urgent", "standard", "bulk"))  # noqa: E731
         pace = Pace(gate, adapter.clock, self.calendar, self.keep, waiting)
-        super().__init__(store, adapter, gate, results, controls, domain, ask_limits_seconds, pace)
+        super().__init__(
+            store, adapter, gate, results, controls, domain, ask_limits_seconds=ask_limits_seconds, pace=pace
+        )
 
 
 @asynccontextmanager

@@ -1,0 +1,247 @@
+"""The desk for approvals: what waits, for whom and until when; votes, judged at once and again by the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from actors.house import House
+from actors.processes_record import DOMAIN, Record
+from actors.runtime.clock import microseconds, moment
+from broker.accept import Acceptor
+from broker.store.rows import ProcessRow
+from broker.store.unit import Unit
+from contracts.codec import decode, encode
+from contracts.envelope import Envelope
+from contracts.errors import ContractError
+from contracts.ids import intent_id
+from contracts.messages import ProcessVote
+from policies.approval import Counted, Delegation, Person, Refused, Rejected, Vote, judge
+from policies.process import TABLES, states
+
+PAGE_MAX = 200
+_NAME_MAX, _REASON_MAX = 100, 500
+_LOOKS, _LOOK_SECONDS = 100, 0.02
+
+
+class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A vote as it is sent. `digest` is the one that `show` told: it binds the vote to what was seen.
+
+    `tenant` is needed only for a key that several tenants have.
+    """
+
+    who: str
+    digest: str
+    reason: str
+    behalf: str | None = None
+    tenant: str | None = None
+    dry_run: bool = False
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A vote that counted, or a step of the process."""
+
+    who: str
+    verdict: str
+    behalf: str | None = None
+    reason: str = ""
+
+
+class ApprovalView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that waits for people, or did. Amounts are "12.50 EUR"; moments RFC 3339."""
+
+    key: str
+    tenant: str
+    kind: str
+    account: str
+    amount: str
+    exposure: str
+    requested_by: str
+    phase: str
+    people: int
+    role: str
+    why: str
+    digest: str
+    since: str
+    incident: str | None = None
+    note: str | None = None
+    outcome: str | None = None
+    escalates_at: str | None = None
+    expires_at: str | None = None
+    votes: list[Told] = []
+    plan: list[str] = []
+    states: dict[str, str] = {}
+
+
+class ApprovalPage(msgspec.Struct, frozen=True):
+    """What waits for approval, oldest first."""
+
+    items: list[ApprovalView]
+
+
+class VoteEffect(msgspec.Struct, frozen=True):
+    """What a vote did, or with dry_run would do: `counted` (and how many are missing), `approved` or `rejected`.
+
+    `taken`: it is durable, and the process has not got to it yet.
+    """
+
+    key: str
+    result: str
+    left: int
+    done: bool
+    note: str
+
+
+class Approvals:
+    """Reads processes from the store and hands votes to them."""
+
+    def __init__(
+        self, house: House, acceptor: Acceptor, people: Mapping[str, Person], delegations: Sequence[Delegation]
+    ) -> None:
+        self._house = house
+        self._acceptor = acceptor
+        self._people = people
+        self._delegations = delegations
+
+    async def waiting(self, limit: int) -> ApprovalPage:
+        """What waits for people, oldest first.
+
+        Raises:
+            TimeoutError: the store took too long to answer.
+        """
+        rows = await self._house.store.reads.processes_in("approval", limit)
+        return ApprovalPage([_view(record) for record in await self._records(rows)])
+
+    async def show(self, key: str, tenant: str | None = None) -> ApprovalView:
+        """One, with its votes, what would be undone if it fails later, and where each step stands.
+
+        Raises:
+            ContractError: approval.not_found.
+            TimeoutError: the store took too long to answer.
+        """
+        return _view(await self._record(key, tenant))
+
+    async def vote(self, key: str, verdict: str, ballot: Ballot) -> VoteEffect:
+        """Judge a vote, and make it durable for the process, which judges it again.
+
+        Raises:
+            ContractError: approval.* says why it does not count; nothing was changed.
+            StoreUnavailable: nothing may be assumed; vote again.
+        """
+        _check_text(ballot.who, _NAME_MAX, "operation.who", "Say who you are", "/who")
+        _check_text(ballot.reason, _REASON_MAX, "operation.reason", "Say why", "/reason")
+        record = await self._record(key, ballot.tenant)
+        if record.process.phase != "approval":
+            raise ContractError("approval.closed", f"It is {record.process.outcome or record.process.phase} already.")
+        at = microseconds(self._house.clock.now())
+        vote = Vote(
+            who=ballot.who,
+            verdict="approve" if verdict == "approve" else "reject",
+            digest=ballot.digest,
+            behalf=ballot.behalf,
+            reason=ballot.reason,
+        )
+        judgement = judge(record.ask(), record.need, record.votes, vote, self._people, self._delegations, at)
+        if isinstance(judgement, Refused):
+            raise ContractError(judgement.code, judgement.sentence)
+        if not ballot.dry_run:
+            envelope = self._envelope(record, vote, at)
+            accept = self._acceptor.prepare(self._acceptor.read(envelope), at)
+            await self._house.store.commit(Unit(at, accepts=[accept]))
+            return await self._taken(key, record.tenant, vote)
+        left = judgement.left if isinstance(judgement, Counted) else 0
+        result = "rejected" if isinstance(judgement, Rejected) else "counted" if left else "approved"
+        return VoteEffect(key, result, left, False, "nothing was changed (dry run)")
+
+    async def _taken(self, key: str, tenant: str, vote: Vote) -> VoteEffect:
+        """What the process made of it; after a while, that it is safe and will be taken up."""
+        for _ in range(_LOOKS):
+            record = await self._record(key, tenant)
+            if vote in record.votes:
+                counted = sum(one.verdict == "approve" for one in record.votes)
+                waits = record.process.phase == "approval"
+                left = record.need.people - counted if waits else 0
+                result = "rejected" if vote.verdict == "reject" else "counted" if waits else "approved"
+                return VoteEffect(key, result, left, True, "durable; the process goes on from here")
+            if record.process.phase != "approval":
+                raise ContractError(
+                    "approval.closed", f"It is {record.process.outcome or record.process.phase} already."
+                )
+            await self._house.clock.sleep(_LOOK_SECONDS)
+        return VoteEffect(key, "taken", 0, True, "durable; the process has not taken it up yet")
+
+    def _envelope(self, record: Record, vote: Vote, at: int) -> Envelope:
+        """One message for one voter, one thing and one count of votes: sent again, it is recognised."""
+        request = record.request
+        data = ProcessVote(
+            process_id=request.process_id,
+            account_id=request.account_id,
+            who=vote.who,
+            verdict=vote.verdict,
+            digest=vote.digest,
+            behalf=vote.behalf,
+            reason=vote.reason,
+        )
+        return Envelope(
+            id=intent_id(record.tenant, f"{request.process_id} {record.digest} {len(record.votes)}", vote.who, "VO"),
+            source="urn:tidegate:approvals",
+            type="process.vote",
+            time=moment(at),
+            dataschema=self._house.registry.newest("process.vote").dataschema,
+            tenant=record.tenant,
+            lane=record.lane,  # type: ignore[arg-type]
+            workload=record.workload,
+            data=msgspec.Raw(encode(data)),
+        )
+
+    async def _record(self, key: str, tenant: str | None) -> Record:
+        rows = await self._house.store.reads.processes(key)
+        records = await self._records([row for row in rows if tenant in (None, row.tenant)])
+        if not records:
+            raise ContractError("approval.not_found", "No process is known under this key.")
+        if len(records) > 1:
+            raise ContractError("approval.not_found", "Several tenants have this key. Name the tenant.")
+        return records[0]
+
+    async def _records(self, rows: Sequence[ProcessRow]) -> list[Record]:
+        found = await self._house.store.reads.states(DOMAIN, [row.id for row in rows])
+        return [decode(found[row.id][1], Record) for row in rows if row.id in found]
+
+
+def _check_text(text: str, characters_max: int, code: str, wish: str, path: str) -> None:
+    if not text.strip() or len(text) > characters_max or not text.isprintable():
+        raise ContractError(code, f"{wish}, in 1 to {characters_max} printable characters.", path)
+
+
+def _view(record: Record) -> ApprovalView:
+    request, process, table = record.request, record.process, TABLES[record.request.kind]
+    waits = process.phase == "approval"
+    return ApprovalView(
+        key=request.process_id,
+        tenant=record.tenant,
+        kind=request.kind,
+        account=request.account_id,
+        amount=str(request.amount),
+        exposure=str(request.exposure),
+        requested_by=request.requested_by,
+        phase=process.phase,
+        people=record.need.people,
+        role=record.need.role,
+        why=record.need.why,
+        digest=record.digest,
+        since=iso(record.opened_at),
+        incident=request.incident_id,
+        note=request.note,
+        outcome=process.outcome,
+        escalates_at=iso(record.escalates_at) if waits and record.escalates_at else None,
+        expires_at=iso(record.expires_at) if waits and record.expires_at else None,
+        votes=[Told(vote.who, vote.verdict, vote.behalf, vote.reason) for vote in record.votes],
+        plan=[f"if a later step is refused: {undo.system} {undo.operation}. {undo.sentence}" for undo in table.plan()],
+        states=states(process, table),
+    )
+
+
+def iso(microseconds: int) -> str:
+    """A stored moment as RFC 3339 text, to the second."""
+    return moment(microseconds).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,85 @@
+"""What is kept of a process: what was asked, who must approve, who did, and where each step stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from actors.runtime.clock import microseconds
+from broker.store.rows import ProcessRow
+from contracts.codec import encode
+from contracts.fingerprint import fingerprint
+from contracts.ids import intent_id
+from contracts.messages import ProcessStart
+from policies.approval import Ask, Need, Vote
+from policies.process import Process
+
+DOMAIN = "workflow"
+_PREFIXES = {"account": "RD", "invoices": "RD", "billing": "CN", "contract": "CT", "case": "SU", "erp": "CR"}
+_TELL, _UNDO = "TL", "UN"
+PREFIXES = frozenset({*_PREFIXES.values(), _TELL, _UNDO})
+"""How the intent ids of processes begin."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoint of a process. Times in microseconds since the epoch."""
+
+    tenant: str
+    lane: str
+    workload: str
+    request: ProcessStart
+    digest: str
+    need: Need
+    process: Process
+    opened_at: int
+    votes: tuple[Vote, ...] = ()
+    escalations: int = 0
+    escalates_at: int | None = None
+    expires_at: int | None = None
+
+    def ask(self) -> Ask:
+        """What is to be approved, as the policy sees it. The digest is taken anew: it is of what is here now."""
+        request = self.request
+        return Ask(
+            digest=digest_of(request),
+            amount=request.amount,
+            exposure=request.exposure,
+            requester=request.requested_by,
+            judged=request.judged,
+        )
+
+    def row(self, at: datetime) -> ProcessRow:
+        """How it is found."""
+        request, process = self.request, self.process
+        return ProcessRow(
+            id=f"{self.tenant}/{request.process_id}",
+            tenant=self.tenant,
+            key=request.process_id,
+            kind=request.kind,
+            account=request.account_id,
+            incident=request.incident_id,
+            phase=process.phase,
+            outcome=process.outcome,
+            minor=request.amount.minor,
+            currency=request.amount.currency,
+            opened_at=self.opened_at,
+            changed_at=microseconds(at),
+            due_at=self.expires_at if process.phase == "approval" else None,
+        )
+
+
+def digest_of(request: ProcessStart) -> str:
+    """What an approval is bound to: everything that was asked. The exposure is not part of it: it is not asked for."""
+    asked = {name: getattr(request, name) for name in request.__struct_fields__ if name != "exposure"}
+    return fingerprint(encode(asked), "approval")
+
+
+def step_intent(record: Record, step: str, undoing: bool) -> str:
+    """The identity of a step for life. The ERP's is the one that the decision named, if it named one."""
+    request = record.request
+    if undoing:
+        return intent_id(record.tenant, f"{request.kind}/undo {step}", request.process_id, _UNDO)
+    if step == "erp" and request.intent_id is not None:
+        return request.intent_id
+    return intent_id(record.tenant, f"{request.kind}/{step}", request.process_id, _PREFIXES.get(step, _TELL))
