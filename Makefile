@@ -8,15 +8,11 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-gate bench-rabbitmq fault-rabbitmq lock clean
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq rabbitmq4 lock clean
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq mutants lock clean
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq pictures lock clean
-.PHONY: help demo demo-crash demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq forecast-calibration lock clean
-.PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-rabbitmq fault-rabbitmq lock clean
+.PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-gate bench-rabbitmq
+.PHONY: rabbitmq4 fault-rabbitmq mutants pictures forecast-calibration lock clean
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP, certified from the ERP's own log
 	@$(PY) run.py demo
@@ -24,7 +20,7 @@ demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP
 demo-crash: $(RUN_READY) ## the same, with the daemon killed five times in mid-surge
 	@$(PY) run.py demo --crash
 
-demo-refund: $(RUN_READY) ## one credit through five systems, one taken back, then a wave of 3,000 cases (about 3 min; ARGS=--cases=5000 or --crash)
+demo-refund: $(RUN_READY) ## one credit through five systems, one taken back, then a wave of 3,000 cases (3 min; ARGS="--cases 5000", --crash)
 	@$(PY) run.py demo-refund $(ARGS)
 
 demo-rabbitmq: $(RUN_READY) ## the same over a RabbitMQ node of its own; ARGS=--crash kills daemon and broker, five times each
@@ -59,8 +55,10 @@ fault-rabbitmq: $(DEV_READY) ## contract and broker faults against the installed
 
 mutants: $(DEV_READY) ## planted faults in gate, order and spending, each caught by name from the ERP's log alone
 	@$(PY) -m tests.fault.mutants
+
 pictures: $(RUN_READY) ## draw `tidegate top` and the report page of a real run into ops/docs
 	@$(PY) -m ops.pictures ops/docs
+
 forecast-calibration: $(RUN_READY) ## how often the truth lies within the forecast's 80 % interval, over 500 simulated surges
 	@$(PY) -m ops.virtual --surges 500 --out ops/docs $(ARGS)
 
