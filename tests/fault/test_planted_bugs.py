@@ -25,6 +25,7 @@ from policies.lanes import LANES, LanePicker
 from policies.limits import Lease
 from policies.recoverability import FailureClass
 from policies.retries import Pass
+from policies.signals import NOTHING, Reading
 from tests.support.checkers import Finding, audit_true, money_findings, say, urgent_is_quick
 from tests.unit.caller.caller_house import CallerHouse, Parts, WatchedStore, caller_house
 from tests.unit.caller.memory_erp import FINE, MemoryErp, Plan
@@ -65,7 +66,9 @@ class LookUpsForFree(Gate):
     """Look-ups take nothing out of the budget."""
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
-        return Admission(call, Lease(-1, now_ns, 1), Pass())
+        lease = Lease(-1, now_ns, 1)
+        self.governor.admitted(lease, now_ns)
+        return Admission(call, lease, Pass(), "find")
 
 
 class ForgetsTheBudget(Gate):
@@ -78,7 +81,7 @@ class ForgetsTheBudget(Gate):
 class FreesThePlaceAtTheTimeOut(Gate):
     """Takes a call that was not answered for one that is over."""
 
-    def unanswered(self, admission: Admission, safe_at_ns: int, now_ns: int) -> None:
+    def unanswered(self, admission: Admission, safe_at_ns: int, now_ns: int, reading: Reading = NOTHING) -> None:
         self.budget.ended(admission.lease, now_ns)
 
 
