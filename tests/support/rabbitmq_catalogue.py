@@ -28,6 +28,7 @@ SUITES = (
         ("what the port promises: durable, confirmed, explicit settlement, order, kill -9",),
         only="rabbitmq",
     ),
+    Suite("F25", "the broker's disk is really full", ("tests/fault/rabbitmq_disk.py",)),
     Suite(
         "F28 R15 R27",
         "queue exists with other arguments; what `broker check` says",
