@@ -18,6 +18,7 @@ from actors.caller.poster import Poster
 from actors.caller.results import Results
 from actors.controls import Controls
 from actors.credit_policy import CreditPolicyDecider
+from actors.dead_letters import DeadLetters
 from actors.decider import DeciderActor
 from actors.doors.amqp import AmqpDoor
 from actors.doors.desk import Desk
@@ -141,6 +142,7 @@ class Builder:
         if (relay := self._relay) is not None:
             makers["relay"] = lambda: RelayActor(relay)
             makers["amqp"] = lambda: AmqpDoor(house.broker, house.desk, house.controls)
+            makers["dead-letters"] = lambda: DeadLetters(self._store, house.broker, house.controls, REGISTRY)
         return makers
 
     def take_calendar(self, fresh: Settings) -> None:

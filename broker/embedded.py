@@ -99,6 +99,8 @@ class EmbeddedBroker:
         """Where each message is that was read and is not settled."""
         self._commits = 0
 
+    dead: Sequence[str] = ()
+    unrouted: Sequence[str] = ()
     ousted = None
     """The queues are in the store, and that has one owner."""
 

@@ -155,6 +155,10 @@ class Broker(Protocol):
     """A durable message broker."""
 
     features: Features
+    dead: Sequence[str]
+    """Queues in which the engine keeps what it gave up on; none where nothing is given up."""
+    unrouted: Sequence[str]
+    """Queues in which the engine keeps what came to an exchange and found no queue."""
 
     def connected(self) -> AbstractAsyncContextManager[None]:
         """Hold the connection for the length of the block.

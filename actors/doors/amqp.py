@@ -37,7 +37,8 @@ class AmqpDoor:
 
     def __init__(self, broker: Broker, desk: Desk, controls: Controls) -> None:
         self._desk = desk
-        self._consumer = Consumer(broker, [INTAKE], controls, BATCH_MAX, closed=self._is_closed)
+        # what came while the intake queue was missing is let in like the rest
+        self._consumer = Consumer(broker, [INTAKE, *broker.unrouted], controls, BATCH_MAX, closed=self._is_closed)
         self.refused = 0
 
     async def run(self, context: Context) -> None:

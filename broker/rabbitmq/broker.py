@@ -59,6 +59,8 @@ class RabbitMQBroker:
         server_side_order=False,
         settles_durably=False,
     )
+    dead: Sequence[str] = (DEAD,)
+    unrouted: Sequence[str] = (UNROUTABLE,)
 
     def __init__(
         self,

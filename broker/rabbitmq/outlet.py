@@ -78,13 +78,14 @@ class Outlet:
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:
         batch = _Batch()
+        order = _by_queue(messages)
         async with self._turn:
             batch.open = len(messages)
             at = 0
             try:
                 while at < len(messages):
                     await self._wait_for_room()
-                    at = self._send(messages, at, batch)
+                    at = self._send(messages, order, at, batch)
                     await self._link.drain()
             finally:
                 batch.close(len(messages) - at)
@@ -108,15 +109,15 @@ class Outlet:
         if self.lost is not None:
             raise BrokerLost(f"publishing: {self.lost}")
 
-    def _send(self, messages: Sequence[Outgoing], at: int, batch: _Batch) -> int:
-        """Write as many as there is room for; returns the position of the first that was not written."""
+    def _send(self, messages: Sequence[Outgoing], order: Sequence[int], at: int, batch: _Batch) -> int:
+        """Write as many as there is room for, from `order[at]` on; returns where in `order` to go on."""
         number, stamp, size_max = self._channel.number, self._stamp, self._link.frame_bytes_max
         room = self._link.settings.window - len(self._pending)
         budget = min(self._link.settings.window_bytes - self._pending_bytes, _CHUNK_BYTES)
         chunk: list[bytes] = []
         written = 0
         tag = self._next
-        for position in range(at, min(at + room, len(messages))):
+        for position in order[at : at + room]:
             message = messages[position]
             attempt = stamp + b"%d" % tag
             frames = wire.content(number, attempt, message.message_id, message.headers, message.body, size_max)
@@ -211,6 +212,20 @@ class Outlet:
             batch.close(1)
         self._room.set()
         self.on_lost()
+
+
+def _by_queue(messages: Sequence[Outgoing]) -> Sequence[int]:
+    """The positions with what goes to one queue in a row, in the order given.
+
+    The broker takes a run for one queue in one step; one message each for hundreds of queues costs it three times as
+    much. What goes to exchanges stays together: its queues are not known here, and its order must be kept.
+    """
+
+    def queue(position: int) -> tuple[str, str]:
+        message = messages[position]
+        return (message.exchange, "" if message.exchange else message.routing_key)
+
+    return sorted(range(len(messages)), key=queue)
 
 
 def _nobody() -> None:
