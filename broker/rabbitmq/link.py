@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aio_pika
 import aiormq
@@ -34,6 +34,8 @@ from broker.port import BrokerError, BrokerLost
 from broker.rabbitmq import wire
 from broker.rabbitmq.settings import RabbitMQSettings
 from broker.rabbitmq.tap import Sink, TappedReader
+
+T = TypeVar("T")
 
 _CLOSE_SECONDS = 3.0
 _UNSENT_BYTES = 64 * 1024
@@ -140,7 +142,8 @@ class _TappedTransport(TransportFactory):
 
 
 class Channel:
-    """One AMQP channel. Its calls must not be cancelled half-way by choice: the library then closes the channel."""
+    """One AMQP channel. A call that was begun goes on to its end also when its caller is cancelled: a cancellation that
+    reaches the library costs the channel, and sometimes everybody's connection (504, "expected 'channel.open'")."""
 
     def __init__(self, link: Link, inner: AbstractChannel) -> None:
         self._link = link
@@ -164,64 +167,61 @@ class Channel:
 
     async def exchange(self, name: str, kind: str, arguments: dict[str, Any]) -> None:
         """Declare a durable exchange."""
-        async with self._link.calling(f"declaring exchange {name}"):
-            await self._inner.exchange_declare(name, exchange_type=kind, durable=True, arguments=arguments)
+        await self._link.ask(
+            f"declaring exchange {name}",
+            self._inner.exchange_declare(name, exchange_type=kind, durable=True, arguments=arguments),
+        )
 
     async def queue(self, name: str, arguments: dict[str, Any]) -> None:
         """Declare a durable queue."""
-        async with self._link.calling(f"declaring queue {name}"):
-            await self._inner.queue_declare(name, durable=True, arguments=arguments)
+        await self._link.ask(
+            f"declaring queue {name}", self._inner.queue_declare(name, durable=True, arguments=arguments)
+        )
 
     async def exclusive_queue(self, name: str) -> None:
         """Declare a queue that only this connection may use and that ends with it. Raises Locked."""
-        async with self._link.calling(f"declaring queue {name}"):
-            await self._inner.queue_declare(name, exclusive=True)
+        await self._link.ask(f"declaring queue {name}", self._inner.queue_declare(name, exclusive=True))
 
     async def look(self, name: str) -> tuple[int, int]:
         """Messages ready in the queue, and its consumers. Raises Missing."""
-        async with self._link.calling(f"asking about queue {name}"):
-            found = await self._inner.queue_declare(name, passive=True)
+        found = await self._link.ask(f"asking about queue {name}", self._inner.queue_declare(name, passive=True))
         return found.message_count or 0, found.consumer_count or 0
 
     async def bind(self, queue: str, exchange: str, pattern: str) -> None:
         """Lead what matches the pattern from the exchange to the queue."""
-        async with self._link.calling(f"binding {queue} to {exchange}"):
-            await self._inner.queue_bind(queue, exchange, pattern)
+        await self._link.ask(f"binding {queue} to {exchange}", self._inner.queue_bind(queue, exchange, pattern))
 
     async def delete_queue(self, name: str) -> None:
         """Delete the queue with what is in it."""
-        async with self._link.calling(f"deleting queue {name}"):
-            await self._inner.queue_delete(name)
+        await self._link.ask(f"deleting queue {name}", self._inner.queue_delete(name))
 
     async def delete_exchange(self, name: str) -> None:
         """Delete the exchange with its bindings."""
-        async with self._link.calling(f"deleting exchange {name}"):
-            await self._inner.exchange_delete(name)
+        await self._link.ask(f"deleting exchange {name}", self._inner.exchange_delete(name))
 
     async def look_at_exchange(self, name: str) -> None:
         """Ask whether the exchange is there. Raises Missing."""
-        async with self._link.calling(f"asking about exchange {name}"):
-            await self._inner.exchange_declare(name, passive=True)
+        await self._link.ask(f"asking about exchange {name}", self._inner.exchange_declare(name, passive=True))
 
     async def consume(self, queue: str, tag: str, prefetch: int | None = None) -> None:
         """Start a consumer; its deliveries go to the channel's sink."""
-        async with self._link.calling(f"consuming from {queue}"):
-            if prefetch is not None:
-                await self._inner.basic_qos(prefetch_count=prefetch)
-            await self._inner.basic_consume(queue, _never_called, consumer_tag=tag)
+        await self._link.ask(f"consuming from {queue}", self._consume(queue, tag, prefetch))
+
+    async def _consume(self, queue: str, tag: str, prefetch: int | None) -> None:
+        if prefetch is not None:
+            await self._inner.basic_qos(prefetch_count=prefetch)
+        await self._inner.basic_consume(queue, _never_called, consumer_tag=tag)
 
     async def cancel(self, tag: str) -> None:
         """End a consumer; what it has been given stays with it."""
-        async with self._link.calling("ending a consumer"):
-            await self._inner.basic_cancel(tag)
+        await self._link.ask("ending a consumer", self._inner.basic_cancel(tag))
 
     async def close(self) -> None:
         """Close; everything unsettled on it returns to its queue. A dead connection needs no closing."""
         if self.closed or self._link.lost:
             return
         try:
-            async with self._link.calling("closing a channel"):
-                await self._inner.close()
+            await self._link.ask("closing a channel", self._inner.close())
         except BrokerError:
             pass  # closing is over either way: the broker drops the channel with the connection
 
@@ -241,6 +241,8 @@ class Link:
         """Code and text with which the broker closed; the library keeps them for itself while it connects."""
         self._on_lost: list[Callable[[str], None]] = []
         self._channels: dict[int, Channel] = {}
+        self._talks: set[asyncio.Task[Any]] = set()
+        """Calls to the broker that are under way."""
         self._connection: aio_pika.Connection
         self._transport: _TappedTransport
         self._inner: aiormq.abc.AbstractConnection
@@ -306,6 +308,24 @@ class Link:
         async with translated(what, self.settings):
             yield
 
+    async def ask(self, what: str, call: Awaitable[T]) -> T:
+        """`call`, translated, and carried to its end whoever stops waiting for it."""
+        return await asyncio.shield(self._begin(what, call))
+
+    def _begin(self, what: str, call: Awaitable[T]) -> asyncio.Task[T]:
+        talk = asyncio.create_task(self._carry(what, call), name=f"rabbitmq: {what}")
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+        return talk
+
+    async def _carry(self, what: str, call: Awaitable[T]) -> T:
+        try:
+            async with self.calling(what):
+                return await call
+        finally:
+            if isinstance(call, Coroutine):
+                call.close()  # one that was never begun
+
     @property
     def frame_bytes_max(self) -> int:
         """Largest frame that both sides agreed on."""
@@ -329,11 +349,22 @@ class Link:
 
     async def channel(self, confirms: bool = False) -> Channel:
         """Open a channel. Held here, because the library holds channels weakly."""
-        async with self.calling("opening a channel"):
-            inner = await self._inner.channel(publisher_confirms=confirms)
-        channel = Channel(self, inner)
+        opening = self._begin("opening a channel", self._open(confirms))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._abandon)
+            raise
+
+    async def _open(self, confirms: bool) -> Channel:
+        channel = Channel(self, await self._inner.channel(publisher_confirms=confirms))
         self._channels[channel.number] = channel
         return channel
+
+    def _abandon(self, opening: asyncio.Task[Channel]) -> None:
+        """Close a channel that nobody waits for any more."""
+        if not opening.cancelled() and opening.exception() is None and self.lost is None:
+            self._begin("closing a channel", opening.result().close())
 
     @asynccontextmanager
     async def brief_channel(self) -> AsyncIterator[Channel]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -133,6 +134,22 @@ async def test_a_question_that_is_cancelled_half_way_costs_nobody_else_a_channel
             await subscription.acknowledge(await take(subscription, 1))
         assert ids(await drain(broker, "q", 0)) == []
         assert broker.reconnects == 0
+
+
+async def test_questions_that_are_cancelled_anywhere_never_cost_the_connection(tmp_path: Path) -> None:
+    chance = random.Random(13)
+    async with opened(tmp_path) as (broker, _):
+        await with_queues(broker, "q")
+        async with broker.subscribe(["q"], prefetch=5) as subscription:
+            for number in range(100):
+                with anyio.move_on_after(chance.random() / 100):
+                    await broker.statistics()
+                await broker.publish(outgoing("q", f"m{number}"))
+                await subscription.acknowledge(await take(subscription, 1))
+        assert broker.reconnects == 0
+        with anyio.fail_after(10):
+            while broker.channels > 1:  # what was cancelled is closed behind it; one channel publishes
+                await broker.statistics()
 
 
 async def test_a_connection_that_the_library_ends_by_cancellation_is_told_as_lost(tmp_path: Path) -> None:
