@@ -164,7 +164,7 @@ async def acknowledgements_lost(place: Path, node: RabbitNode) -> list[Finding]:
             await proxy.has_swallowed(3)
             proxy.end_all("reset")
             proxy.eaten = set()
-            await made.more(20)
+            await made.more(20, seconds=10)
         return await made.judge(_JUDGE_SECONDS)
 
 

@@ -143,12 +143,16 @@ class Rig:
             await self.store.commit(unit)
             self.accepted += [f"intent-{number}" for number in range(first, first + count)]
 
-    async def more(self, count: int) -> None:
-        """Wait until so many more are handled."""
+    async def more(self, count: int, seconds: float | None = None) -> None:
+        """Wait until so many more are handled; at most so long, where a planted bug may keep them from it."""
         target = self.handled + count
-        while self.handled < target:
-            self._moved.clear()
-            await self._moved.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                while self.handled < target:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            pass  # what is missing is for `judge` to name
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Look until it is so."""
