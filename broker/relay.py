@@ -25,7 +25,8 @@ from broker.store.store import Store
 from broker.store.unit import Committed, Unit
 from policies.restarts import Backoff
 
-BATCH_ROWS = 1_000
+BATCH_ROWS = 2_000
+"""Rows that are read and published together; enough to give each of hundreds of queues some in a row."""
 REPUBLISH_PER_SECOND = 4_000
 """How fast what a broker has lost is published again: it has just come back, and its other clients with it. About a
 third of what it takes in all (the benchmark page)."""

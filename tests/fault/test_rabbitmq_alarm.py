@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from broker.port import BrokerLost, Outgoing
+from broker.rabbitmq.settings import WINDOW
 from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.contract.engines_rabbitmq import opened
 from tests.support.messages import ids, outgoing, take, with_queues
@@ -55,11 +56,11 @@ async def test_repeating_under_an_alarm_keeps_a_bounded_number_in_flight(node: R
         async with opened(tmp_path) as (broker, _):
             await with_queues(broker, "q")
             await asyncio.to_thread(node.memory_alarm, True)
-            batch = [Outgoing(f"m{n}", b"x" * 1000, "q") for n in range(2000)]
+            batch = [Outgoing(f"m{n}", b"x" * 1000, "q") for n in range(2 * WINDOW)]
             for _ in range(2):
                 with pytest.raises(BrokerLost):
                     await broker.publish(batch)
-                assert broker.in_flight <= 512
+                assert broker.in_flight <= WINDOW
             await asyncio.to_thread(node.memory_alarm, False)
             await broker.publish(batch)
             async with receiving(broker, "q") as receiver:

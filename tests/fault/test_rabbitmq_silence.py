@@ -9,13 +9,13 @@ import anyio
 import pytest
 
 from broker.port import Broker, BrokerLost, Outgoing
+from broker.rabbitmq.settings import WINDOW
 from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.contract.engines_rabbitmq import opened
 from tests.support.loops import steps
 from tests.support.messages import ids, numbered, outgoing, take, with_queues
 
 pytestmark = pytest.mark.anyio
-WINDOW = 512
 
 
 @asynccontextmanager

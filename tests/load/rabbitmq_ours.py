@@ -22,6 +22,7 @@ from actors.runtime.entropy import SystemEntropy
 from broker.port import Delivery, Outgoing, Queue, Topology
 from broker.rabbitmq.broker import RabbitMQBroker
 from broker.rabbitmq.settings import RabbitMQSettings
+from broker.relay import BATCH_ROWS
 from broker.store.rows import Accept, MessageRow
 from broker.store.store import Store
 from broker.store.unit import Unit
@@ -46,8 +47,8 @@ def _messages(names: Sequence[str], start: int, count: int) -> list[Outgoing]:
 
 async def _fill(broker: RabbitMQBroker, names: Sequence[str], count: int) -> float:
     begun = time.perf_counter()
-    for start in range(0, count, BATCH):
-        await broker.publish(_messages(names, start, min(BATCH, count - start)))
+    for start in range(0, count, BATCH_ROWS):  # as the relay does
+        await broker.publish(_messages(names, start, min(BATCH_ROWS, count - start)))
     return count / (time.perf_counter() - begun)
 
 

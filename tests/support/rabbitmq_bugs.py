@@ -39,11 +39,11 @@ async def unconfirmed(self: Outlet, messages: Sequence[Outgoing]) -> None:
         at = self._send(messages, at, batch)
 
 
-def whatever_there_is(self: Outlet, messages: Sequence[Outgoing], at: int, batch: _Batch) -> int:
+def whatever_there_is(self: Outlet, messages: Sequence[Outgoing], order: Sequence[int], at: int, batch: _Batch) -> int:
     kept = self._link.settings
     self._link.settings = msgspec.structs.replace(kept, window=10**6, window_bytes=10**9)
     try:
-        return _true_send(self, messages, at, batch)
+        return _true_send(self, messages, order, at, batch)
     finally:
         self._link.settings = kept
 

@@ -21,6 +21,7 @@ from broker.rabbitmq.layout import UNROUTABLE
 from broker.rabbitmq.link import Channel
 from broker.rabbitmq.outlet import Outlet
 from broker.rabbitmq.session import Session
+from broker.rabbitmq.settings import WINDOW
 from broker.rabbitmq.subscription import READ_AHEAD, RabbitMQSubscription
 from broker.store.store import StoreUnavailable
 from ops.rabbitmq_node import RabbitNode
@@ -221,13 +222,13 @@ async def confirms_withheld(_place: Path, node: RabbitNode) -> list[Finding]:
     async with _opened(node, call_seconds=1.0) as broker:
         await with_queues(broker, "q")
         async with alarmed(node):
-            publishing = asyncio.gather(broker.publish(numbered("q", 3_000)), return_exceptions=True)
+            publishing = asyncio.gather(broker.publish(numbered("q", 2 * WINDOW)), return_exceptions=True)
             most = 0
             while not publishing.done():
                 most = max(most, broker.in_flight)
                 await asyncio.sleep(0)
             await publishing
-    return [Finding("I9", f"{most} publishes in flight, 512 are the bound")] if most > 512 else []
+    return [Finding("I9", f"{most} publishes in flight, {WINDOW} are the bound")] if most > WINDOW else []
 
 
 async def received_under_an_alarm(_place: Path, node: RabbitNode) -> list[Finding]:
