@@ -54,12 +54,18 @@ class Picture:
         """All of it, with as many tenants as the height leaves room for."""
         top = self.top
         height = options.height if options.height is not None else 10_000
-        rows = max(height - _FIXED_LINES - len(top["budgets"]) - len(top["orders"]), 3)
+        plans, windows = top.get("plans", []), top.get("windows", [])
+        taken = sum(len(part) + 1 for part in (plans, windows) if part)
+        rows = max(height - _FIXED_LINES - len(top["budgets"]) - len(top["orders"]) - taken, 3)
         parts: list[RenderableType] = [_head(top, self._trouble), _lanes(top), _budgets(top)]
+        if plans:
+            parts.append(_plans(plans))
         if top["tenants"]:
             parts.append(_tenants(top["tenants"][:rows]))
         if top["orders"]:
             parts.append(_orders(top["orders"]))
+        if windows:
+            parts.append(_windows(windows, top["at"]))
         parts.append(_actors(top["actors"]))
         yield Group(*parts)
 
@@ -123,10 +129,30 @@ def _tenants(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _plans(rows: list[dict[str, Any]]) -> Text:
+    """One line for each long limit: what is spent, and when it will be dry."""
+    text = Text("long limits", "bold")
+    for row in rows:
+        text.append(f"\n{row['limit']}: {row['sentence']}", "yellow" if row["dry_at"] else "default")
+    return text
+
+
+def _windows(rows: list[dict[str, Any]], now: str) -> Table:
+    table = _table("windows", "kind", "window", "now", "from", "to")
+    here = datetime.fromisoformat(now)
+    for row in rows:
+        is_open = datetime.fromisoformat(row["begin"]) <= here
+        shuts = row["kind"] != "bulk_only"
+        state = Text("closed", "yellow") if is_open == shuts else Text("open", "green")
+        table.add_row(row["kind"], row["window"], state, _when(row["begin"], now), _when(row["end"], now))
+    return table
+
+
 def _orders(rows: list[dict[str, Any]]) -> Table:
     table = _table("orders in force", "verb", "target", "value", "who", "until", "reason")
     for row in rows:
-        table.add_row(row["verb"], row["target"], row["value"] or "", row["who"], row["until"] or "", row["reason"])
+        value = "" if row["verb"] == "window" else row["value"] or ""
+        table.add_row(row["verb"], row["target"], value, row["who"], row["until"] or "", row["reason"])
     return table
 
 
