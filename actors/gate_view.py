@@ -121,6 +121,7 @@ def _plan(clock: Clock, one: Outlook) -> dict[str, Any]:
         "pace_per_hour": round(one.pace, 1),
         "dry_at": dry,
         "free_at": free,
+        "short": one.short,
         "sentence": plan_sentence(clock, one),
     }
 

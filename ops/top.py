@@ -55,11 +55,11 @@ class Picture:
         top = self.top
         height = options.height if options.height is not None else 10_000
         plans, windows = top.get("plans", []), top.get("windows", [])
-        taken = sum(len(part) + 1 for part in (plans, windows) if part)
+        taken = sum(len(part) + 2 for part in (plans, windows) if part)
         rows = max(height - _FIXED_LINES - len(top["budgets"]) - len(top["orders"]) - taken, 3)
         parts: list[RenderableType] = [_head(top, self._trouble), _lanes(top), _budgets(top)]
         if plans:
-            parts.append(_plans(plans))
+            parts.append(_plans(plans, top["at"]))
         if top["tenants"]:
             parts.append(_tenants(top["tenants"][:rows]))
         if top["orders"]:
@@ -129,12 +129,17 @@ def _tenants(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _plans(rows: list[dict[str, Any]]) -> Text:
-    """One line for each long limit: what is spent, and when it will be dry."""
-    text = Text("long limits", "bold")
+def _plans(rows: list[dict[str, Any]], now: str) -> Table:
+    """One line for each long limit: what is spent, at which pace work comes, and when it will be dry."""
+    table = _table(
+        "plan of long limits", "limit", "spent>", "new an hour>", "will be dry>", "then waiting>", "room from>"
+    )
     for row in rows:
-        text.append(f"\n{row['limit']}: {row['sentence']}", "yellow" if row["dry_at"] else "default")
-    return text
+        dry = Text(_when(row["dry_at"], now), "yellow") if row["dry_at"] else Text("it lasts", "green")
+        short = f"{row['short']:,}" if row["dry_at"] else "-"
+        free = _when(row["free_at"], now)
+        table.add_row(row["limit"], f"{row['used']:,}", f"{row['pace_per_hour']:,.0f}", dry, short, free)
+    return table
 
 
 def _windows(rows: list[dict[str, Any]], now: str) -> Table:
