@@ -50,7 +50,8 @@ def changes(house: House) -> list[dict[str, Any]]:
 
 def _change(clock: Clock, one: Change | Frozen) -> dict[str, Any]:
     if isinstance(one, Frozen):
-        return {"at": at(clock, one.at_ns), "limit": one.limit, "frozen_until": at(clock, one.until_ns), "why": one.why}
+        subject = one.limit if one.object is None else f"calls on {one.object}"
+        return {"at": at(clock, one.at_ns), "limit": subject, "frozen_until": at(clock, one.until_ns), "why": one.why}
     return {"at": at(clock, one.at_ns), "limit": one.limit, "was": one.was, "now": one.now, "why": one.why}
 
 
