@@ -46,9 +46,11 @@ def run_top(client: Client, once: bool, every_seconds: float) -> None:
 class Picture:
     """One moment, drawn for whatever size there is when it is drawn."""
 
-    def __init__(self, top: dict[str, Any], trouble: str | None = None) -> None:
+    def __init__(self, top: dict[str, Any], trouble: str | None = None, spaced: bool = False) -> None:
+        """`spaced`: an empty line between the parts, where there is room for that."""
         self.top = top
         self._trouble = trouble
+        self._spaced = spaced
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """All of it, with as many tenants as the height leaves room for."""
@@ -67,7 +69,7 @@ class Picture:
         if windows:
             parts.append(_windows(windows, top["at"]))
         parts.append(_actors(top["actors"]))
-        yield Group(*parts)
+        yield Group(*([line for part in parts for line in (part, "")][:-1] if self._spaced else parts))
 
 
 def _head(top: dict[str, Any], trouble: str | None) -> Text:
