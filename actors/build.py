@@ -103,6 +103,7 @@ class Builder:
                 self._floors(),
                 settings.flow.tenant_shares(),
                 lambda: self.house.poster,
+                calendar_of(settings),
             ),
             partitions=settings.broker.partitions,
         )
@@ -134,7 +135,7 @@ class Builder:
             **{caller_name(system): partial(self._caller, system) for system in self._connected},
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
-            "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace),
+            "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace, house.onlooker),
             "housekeeping": lambda: Housekeeping(self._store),
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION, self.approvals), listen.dup),
@@ -148,8 +149,7 @@ class Builder:
     def take_calendar(self, fresh: Settings) -> None:
         """Keep other windows from now on, in the running poster and in every one that is made after it."""
         self._settings = msgspec.structs.replace(self._settings, calendar=fresh.calendar)
-        if self.house.poster is not None and self.house.poster.pace is not None:
-            self.house.poster.pace.set_calendar(calendar_of(fresh))
+        self.house.live.configure_calendar(calendar_of(fresh))
 
     def take_limits(self, words: tuple[str, ...]) -> None:
         """Keep other ERP limits from now on, in the running poster and in every one that is made after it."""
@@ -182,7 +182,7 @@ class Builder:
         gate = Gate(house.live.limits(), house.entropy.random, house.live.floors(), *shares, steering)
         results = Results(house.broker, REGISTRY, CALLER_DOMAIN, self._teller)
         keep = {"standard": settings.plan.standard_keep_percent, "bulk": settings.plan.bulk_keep_percent}
-        pace = Pace(gate, house.clock, calendar_of(settings), keep, self._waiting)
+        pace = Pace(gate, house.clock, house.live.calendar(), keep, self._waiting)
         poster = Poster(
             self._store,
             adapter,

@@ -84,6 +84,7 @@ async def serve(
         if not house.broker.features.server_side_order:
             await store.prepare_order()
         await house.controls.load()
+        await house.onlooker.recall()
         root = Supervisor(tree(with_faults(builder.makers(sock))), clock, entropy, _reporter(house))
         house.root = root
         context = Context("/", clock, entropy)

@@ -157,6 +157,9 @@ class Explainer:
             opens = at(house.clock, closed.until_ns)
             sentence = f"It waits for the ERP: {closed.reason}. {_at_most(ahead)} before it."
             return Explanation(key, closed.what, sentence, owner="it", eta=opens)
+        if (own := poster.gate.on_object(call, now_ns)) is not None:
+            opens = at(house.clock, own.until_ns)
+            return Explanation(key, "object", f"It waits for its account at the ERP: {own.reason}.", "it", opens)
         if (rest := poster.gate.resting(call.operation, now_ns) or _rest(poster.closed)) is not None:
             until = f" until {at(house.clock, rest.until_ns)}" if rest.until_ns else ""
             sentence = f"The ERP gets a rest{until}: {rest.reason}. {_at_most(ahead)} before it."

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from actors.house import House
-from actors.runtime.clock import Clock
+from actors.operator_windows import WINDOW
+from actors.runtime.clock import Clock, moment
 from policies.adaptive import Change
+from policies.calendar_words import split_zone
 from policies.governor import Frozen
 from policies.plan import Outlook
 
@@ -16,8 +18,8 @@ def at(clock: Clock, moment_ns: int | None) -> str | None:
     """A moment of the boot clock as RFC 3339 text, to the second."""
     if moment_ns is None:
         return None
-    moment = clock.now() + timedelta(microseconds=(moment_ns - clock.boot_ns()) // 1_000)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    there = clock.now() + timedelta(microseconds=(moment_ns - clock.boot_ns()) // 1_000)
+    return there.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def learned(house: House) -> list[dict[str, Any]]:
@@ -48,7 +50,8 @@ def changes(house: House) -> list[dict[str, Any]]:
 
 def _change(clock: Clock, one: Change | Frozen) -> dict[str, Any]:
     if isinstance(one, Frozen):
-        return {"at": at(clock, one.at_ns), "limit": one.limit, "frozen_until": at(clock, one.until_ns), "why": one.why}
+        subject = one.limit if one.object is None else f"calls on {one.object}"
+        return {"at": at(clock, one.at_ns), "limit": subject, "frozen_until": at(clock, one.until_ns), "why": one.why}
     return {"at": at(clock, one.at_ns), "limit": one.limit, "was": one.was, "now": one.now, "why": one.why}
 
 
@@ -74,11 +77,30 @@ def calendar(house: House) -> dict[str, Any]:
             {"kind": one.kind, "window": one.words, "begin": _text(one.begin), "end": _text(one.end)}
             for one in pace.calendar.coming(now)
         ],
+        "windows": _windows(house),
     }
 
 
-def _text(moment: Any) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def _windows(house: House) -> list[dict[str, Any]]:
+    """Every window with who gave it, why and until when; those of the settings have nobody."""
+    given = {order.target: order for order in house.controls.in_force((WINDOW,))}
+    found = []
+    for kind, words in house.live.calendar().words.items():
+        for one in words:
+            order = given.get(f"{kind}:{one}")
+            row: dict[str, Any] = {
+                "kind": kind,
+                "window": one,
+                "zone": split_zone(one)[1] or house.live.calendar().zone,
+            }
+            row |= {"who": order.who, "reason": order.reason} if order else {"who": None, "reason": "configured"}
+            row["until"] = None if order is None or order.until is None else _text(moment(order.until))
+            found.append(row)
+    return found
+
+
+def _text(at: Any) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def plans(house: House) -> list[dict[str, Any]]:
@@ -100,6 +122,7 @@ def _plan(clock: Clock, one: Outlook) -> dict[str, Any]:
         "pace_per_hour": round(one.pace, 1),
         "dry_at": dry,
         "free_at": free,
+        "short": one.short,
         "sentence": plan_sentence(clock, one),
     }
 

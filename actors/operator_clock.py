@@ -1,13 +1,15 @@
-"""What happens to orders by themselves: they begin and end in time. And the pace of the last minute, sampled."""
+"""What happens to orders by themselves: they begin and end in time. And the pace of late: sampled, and kept."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 
 from loguru import logger
 
 from actors.controls import Controls
+from actors.onlooker import Onlooker
 from actors.operator_settings import LiveSettings
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
@@ -44,11 +46,14 @@ class Pace:
 class OrderClock:
     """Writes down the end of what has outlived its time, and brings settings in and out of force."""
 
-    def __init__(self, controls: Controls, live: LiveSettings, counters: Counters, pace: Pace) -> None:
+    def __init__(
+        self, controls: Controls, live: LiveSettings, counters: Counters, pace: Pace, onlooker: Onlooker
+    ) -> None:
         self._controls = controls
         self._live = live
         self._counters = counters
         self._pace = pace
+        self._onlooker = onlooker
 
     async def run(self, context: Context) -> None:
         """Look every second, and at the very moment at which an order begins or ends."""
@@ -64,6 +69,8 @@ class OrderClock:
                     logger.info("the {} of {} by {} has ended: its time was up", order.verb, order.target, order.who)
             except StoreUnavailable as problem:
                 context.notice(f"ended orders wait to be written down: {problem}")
+            with suppress(StoreUnavailable):  # the writer's own trouble is told elsewhere
+                await self._onlooker.keep()
             self._live.apply()
             await context.clock.wait(context.stop_asked, self._seconds(microseconds(context.clock.now())))
 

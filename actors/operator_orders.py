@@ -15,6 +15,7 @@ from actors.operator_places import Places, check, check_times, check_words
 from actors.operator_plans import Plan, digest_of
 from actors.operator_records import Command, Effect, Given, SettingCommand, Undo
 from actors.operator_settings import RATE, overlaid, words
+from actors.operator_windows import WINDOW, next_span
 from actors.runtime.clock import microseconds, moment
 from broker.store.reads import Control
 from broker.store.rows import ControlEnd
@@ -163,6 +164,10 @@ class OrderPlanner:
         if command.name == RATE:
             limits = overlaid(live.configured, parse_limits(value.split(",")))
             after = words(limits)
+        if command.name == WINDOW:
+            after = (
+                f"{value} ({next_span(value, live.configured_calendar.zone, self._house.clock.now()) or 'not soon'})"
+            )
         effect = self._setting_effect("set", command, after, limits)
         return self._giving(command.name, target, command, effect, standing, value)
 

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from actors.caller.poster import Poster
 from actors.controls import Controls
+from actors.operator_windows import EXAMPLE, WINDOW, same, window_target, with_windows
+from actors.operator_windows import told as told_windows
 from actors.runtime.clock import Clock
 from contracts.errors import ContractError, nearest
+from policies.calendar import Calendar
 from policies.lanes import LanePicker
 from policies.limit_words import parse_limits
 from policies.limits import SECOND_NS, ConcurrencyLimit, ExecutionLimit, Limit
@@ -19,7 +22,7 @@ from policies.order import Share
 from policies.scope import parse_scope
 
 RATE, WEIGHT, MINIMUM, FLOOR = "rate", "weight", "minimum", "floor"
-SETTINGS = (RATE, WEIGHT, MINIMUM, FLOOR)
+SETTINGS = (RATE, WEIGHT, MINIMUM, FLOOR, WINDOW)
 WEIGHT_MAX = 1_000
 PERCENT_MAX = 33
 MINIMA_PERCENT_MAX = 50
@@ -28,6 +31,7 @@ EXAMPLES = {
     WEIGHT: "weight tenant:acme 3",
     MINIMUM: "minimum tenant:acme 10",
     FLOOR: "floor lane:bulk 10",
+    WINDOW: EXAMPLE,
 }
 
 
@@ -43,6 +47,7 @@ class LiveSettings:
         floors: Mapping[str, int],
         shares: Mapping[str, Share],
         poster: Callable[[], Poster | None],
+        calendar: Calendar | None = None,
     ) -> None:
         self._controls = controls
         self._clock = clock
@@ -51,11 +56,21 @@ class LiveSettings:
         self.configured = tuple(limits)
         self.configured_floors = dict(floors)
         self.configured_shares = dict(shares)
+        self.configured_calendar = calendar or Calendar()
 
     def configure(self, limits: Iterable[Limit]) -> None:
         """Other configured limits from now on; what operators have set stays on top."""
         self.configured = tuple(limits)
         self.apply()
+
+    def configure_calendar(self, calendar: Calendar) -> None:
+        """Other configured windows from now on; those of operators stay beside them."""
+        self.configured_calendar = calendar
+        self.apply()
+
+    def calendar(self) -> Calendar:
+        """The windows now."""
+        return with_windows(self.configured_calendar, self._controls.in_force((WINDOW,)))
 
     def limits(self) -> tuple[Limit, ...]:
         """The limits of the system now."""
@@ -104,6 +119,8 @@ class LiveSettings:
         if poster.gate.ceilings != (limits := self.limits()):
             poster.gate.set_limits(limits, self._clock.boot_ns())
         poster.gate.steer(self.shares(), None, self.floors())
+        if poster.pace is not None and not same(poster.pace.calendar, calendar := self.calendar()):
+            poster.pace.set_calendar(calendar)
 
     # checking ------------------------------------------------------------------------------------------------
 
@@ -113,6 +130,8 @@ class LiveSettings:
         Raises:
             ContractError: operation.setting, operation.target or operation.value.
         """
+        if name == WINDOW:
+            return window_target(target, value)
         target = self.checked_target(name, target)
         if name == RATE:
             return target, self._rate(value)
@@ -137,6 +156,8 @@ class LiveSettings:
             raise ContractError(
                 "operation.setting", detail, "/name", known=list(SETTINGS), nearest=nearest(name, SETTINGS)
             )
+        if name == WINDOW:
+            return window_target(target)[0]
         part = {WEIGHT: "tenant:", MINIMUM: "tenant:", FLOOR: "lane:"}.get(name)
         fits = target == self.system if part is None else target.startswith(part) and len(target) > len(part)
         lanes = [f"lane:{lane}" for lane in self.configured_floors]
@@ -167,6 +188,8 @@ class LiveSettings:
                 return words(self.limits())
             case "floor":
                 return f"{self.floors().get(target.removeprefix('lane:'), 0)} %"
+            case "window":
+                return told_windows(self.calendar(), target)
             case "minimum":
                 return f"{self.minima().get(target.removeprefix('tenant:'), 0)} %"
         return str(self.weights().get(target.removeprefix("tenant:"), 1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors import gate_view
 from actors.house import House
 from actors.operator_effects import Effects, rfc3339
 from actors.status import iso
@@ -15,6 +16,7 @@ from policies.budget import Usage
 from policies.lanes import LANES
 
 TENANTS_MAX = 20
+WINDOWS_MAX = 5
 _HEADS = 2_000
 """Ready calls of each lane that are looked at for the tenants that wait longest: those at the head are the oldest."""
 _LONG_WINDOW_NS = 3_600_000_000_000
@@ -68,6 +70,10 @@ class Top(msgspec.Struct, frozen=True):
     orders: list[dict[str, Any]]
     exceptions: int
     eta: str | None
+    windows: list[dict[str, Any]]
+    """Closed times of the calendar, those that are open first, with their end, then the next of each."""
+    plans: list[dict[str, Any]]
+    """How each limit of an hour and longer will go."""
 
 
 class TopView:
@@ -110,6 +116,8 @@ class TopView:
             ],
             exceptions=sum((await house.store.reads.exceptions_open()).values()),
             eta=self._eta(self._effects.all_waiting()),
+            windows=gate_view.calendar(house).get("coming", [])[:WINDOWS_MAX],
+            plans=gate_view.plans(house),
         )
 
     def _eta(self, waiting: int) -> str | None:

@@ -13,6 +13,7 @@ from ops.cli_approvals import approvals
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
+from ops.cli_windows import window
 from ops.client import DaemonAway, Refused
 from ops.config import CONFIG
 from ops.forecasting import forecast_command
@@ -267,7 +268,7 @@ for _command in COMMANDS:
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
-for _group in (approvals, demo_refund):
+for _group in (approvals, demo_refund, window):
     tidegate.add_command(_group)
 
 

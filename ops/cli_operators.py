@@ -186,7 +186,7 @@ def _settings() -> list[click.Command]:
         _setting(
             "set",
             "Set something live; it acts on what waits already. Settings: rate of a system, weight and minimum percent "
-            "of a tenant, floor percent of a lane.",
+            "of a tenant, floor percent of a lane, window of a kind (see `tidegate window`).",
             "  tidegate set rate erp 5/s --for 2h --reason 'the ERP team asked'\n"
             "  tidegate set weight tenant:acme 3 --reason 'their go-live'\n"
             "  tidegate set floor lane:bulk 10 --reason 'month end'",

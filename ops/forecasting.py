@@ -44,7 +44,7 @@ def run_compare(client: Client, path: Path, say: Callable[..., None]) -> int:
 
 def compare(told: dict[str, Any], truth: dict[str, Any]) -> list[dict[str, Any]]:
     """One row for everything and for each lane and tenant of the forecast, with what came true and whether it was
-    within the interval (None while calls are open)."""
+    within the interval (None while calls are open, or where it said that a person has to act first)."""
     pairs = [("everything", told["total"], truth["total"])]
     pairs += [(f"lane {lane}", span, truth["lanes"].get(lane)) for lane, span in told["lanes"].items()]
     pairs += [(f"tenant {tenant}", span, truth["tenants"].get(tenant)) for tenant, span in told["tenants"].items()]
@@ -53,7 +53,8 @@ def compare(told: dict[str, Any], truth: dict[str, Any]) -> list[dict[str, Any]]
 
 def _row(name: str, span: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     seconds, low, high = found["seconds"], span["low_seconds"], span["high_seconds"]
-    within = None if seconds is None else low is not None and low <= seconds and (high is None or seconds <= high)
+    held = low is None and bool(span.get("held_by"))
+    within = None if seconds is None or held else low is not None and low <= seconds <= (high or seconds)
     return {"what": name, **span, "open": found["open"], "seconds": seconds, "within": within}
 
 
@@ -72,6 +73,9 @@ def show(told: dict[str, Any]) -> None:
     for tenant, span in told["tenants"].items():
         table.add_row(*_cells(f"tenant {tenant}", span))
     console.print(table)
+    for name, span in (("everything", told["total"]), *told["tenants"].items()):
+        if span.get("sentence"):
+            console.print(f"[yellow]{name}: {span['sentence']}[/]", highlight=False, soft_wrap=True)
     if told["tenants_total"] > len(told["tenants"]):
         console.print(f"{told['tenants_total'] - len(told['tenants'])} more tenants: --tenants N", highlight=False)
     console.print(
@@ -81,6 +85,25 @@ def show(told: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    for line in _more(basis):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _more(basis: dict[str, Any]) -> list[str]:
+    """What else it was made from, as far as there is any."""
+    lines = []
+    if basis["to_come"]:
+        lines.append(f"{basis['to_come']} more calls are expected of messages that are at hand")
+    if basis["outages_per_hour"]:
+        lines.append(
+            f"the daemon was away {basis['outages_per_hour']:g} times an hour of late, "
+            f"{duration(basis['outage_seconds'])} each; that is taken to go on"
+        )
+    lines += [f"closed: {one}" for one in basis["calendar"]]
+    lines += basis["plans"]
+    if basis["not_counted"]:
+        lines.append(f"not counted, because nobody knows how much waits under it: {', '.join(basis['not_counted'])}")
+    return lines
 
 
 def show_compared(rows: list[dict[str, Any]]) -> None:
@@ -91,6 +114,8 @@ def show_compared(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         came = duration(row["seconds"]) if row["seconds"] is not None else f"{row['open']} open"
         verdict = {None: "-", True: "within", False: "outside"}[row["within"]]
+        if row["seconds"] is not None and row["within"] is None:
+            verdict = "it was held"
         table.add_row(row["what"], f"{row['waiting']:,}", _time(row["likely_seconds"]), _between(row), came, verdict)
     Console().print(table)
 

@@ -52,6 +52,7 @@ class Foresight:
                 row["likely_seconds"],
                 row["high_seconds"],
                 row["seconds"],
+                bool(row.get("held_by")),
             )
             for seconds, told in asked.items()
             for row in compare(told, self._client.truth(told["at_us"]))
@@ -60,15 +61,18 @@ class Foresight:
 
 def sentences(foreseen: list[Foreseen]) -> list[str]:
     """For people: the forecasts of everything, and how many of all held."""
-    lines = [
-        f"  asked after {one.asked_seconds:.0f} s: {one.waiting} waiting, likely {_seconds(one.likely)}, between "
-        f"{_seconds(one.low)} and {_seconds(one.high)}; came true: {_seconds(one.truth)} ({one.verdict})"
-        for one in foreseen
-        if one.what == "everything"
-    ]
-    known = [one for one in foreseen if one.truth is not None]
+    lines = [_line(one) for one in foreseen if one.what == "everything"]
+    known = [one for one in foreseen if one.truth is not None and not one.held]
     held = sum(one.verdict == "within" for one in known)
     return [f"forecasts, and what came true: {held} of {len(known)} within their interval", *lines] if lines else []
+
+
+def _line(one: Foreseen) -> str:
+    asked = f"  asked after {one.asked_seconds:.0f} s: {one.waiting} waiting, "
+    if one.held:
+        return f"{asked}not while a person holds it; came true: {_seconds(one.truth)} (held)"
+    between = f"between {_seconds(one.low)} and {_seconds(one.high)}"
+    return f"{asked}likely {_seconds(one.likely)}, {between}; came true: {_seconds(one.truth)} ({one.verdict})"
 
 
 def _seconds(value: float | None) -> str:

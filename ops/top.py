@@ -46,22 +46,30 @@ def run_top(client: Client, once: bool, every_seconds: float) -> None:
 class Picture:
     """One moment, drawn for whatever size there is when it is drawn."""
 
-    def __init__(self, top: dict[str, Any], trouble: str | None = None) -> None:
+    def __init__(self, top: dict[str, Any], trouble: str | None = None, spaced: bool = False) -> None:
+        """`spaced`: an empty line between the parts, where there is room for that."""
         self.top = top
         self._trouble = trouble
+        self._spaced = spaced
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """All of it, with as many tenants as the height leaves room for."""
         top = self.top
         height = options.height if options.height is not None else 10_000
-        rows = max(height - _FIXED_LINES - len(top["budgets"]) - len(top["orders"]), 3)
+        plans, windows = top.get("plans", []), top.get("windows", [])
+        taken = sum(len(part) + 2 for part in (plans, windows) if part)
+        rows = max(height - _FIXED_LINES - len(top["budgets"]) - len(top["orders"]) - taken, 3)
         parts: list[RenderableType] = [_head(top, self._trouble), _lanes(top), _budgets(top)]
+        if plans:
+            parts.append(_plans(plans, top["at"]))
         if top["tenants"]:
             parts.append(_tenants(top["tenants"][:rows]))
         if top["orders"]:
             parts.append(_orders(top["orders"]))
+        if windows:
+            parts.append(_windows(windows, top["at"]))
         parts.append(_actors(top["actors"]))
-        yield Group(*parts)
+        yield Group(*([line for part in parts for line in (part, "")][:-1] if self._spaced else parts))
 
 
 def _head(top: dict[str, Any], trouble: str | None) -> Text:
@@ -123,10 +131,35 @@ def _tenants(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _plans(rows: list[dict[str, Any]], now: str) -> Table:
+    """One line for each long limit: what is spent, at which pace work comes, and when it will be dry."""
+    table = _table(
+        "plan of long limits", "limit", "spent>", "new an hour>", "will be dry>", "then waiting>", "room from>"
+    )
+    for row in rows:
+        dry = Text(_when(row["dry_at"], now), "yellow") if row["dry_at"] else Text("it lasts", "green")
+        short = f"{row['short']:,}" if row["dry_at"] else "-"
+        free = _when(row["free_at"], now)
+        table.add_row(row["limit"], f"{row['used']:,}", f"{row['pace_per_hour']:,.0f}", dry, short, free)
+    return table
+
+
+def _windows(rows: list[dict[str, Any]], now: str) -> Table:
+    table = _table("windows", "kind", "window", "now", "from", "to")
+    here = datetime.fromisoformat(now)
+    for row in rows:
+        is_open = datetime.fromisoformat(row["begin"]) <= here
+        shuts = row["kind"] != "bulk_only"
+        state = Text("closed", "yellow") if is_open == shuts else Text("open", "green")
+        table.add_row(row["kind"], row["window"], state, _when(row["begin"], now), _when(row["end"], now))
+    return table
+
+
 def _orders(rows: list[dict[str, Any]]) -> Table:
     table = _table("orders in force", "verb", "target", "value", "who", "until", "reason")
     for row in rows:
-        table.add_row(row["verb"], row["target"], row["value"] or "", row["who"], row["until"] or "", row["reason"])
+        value = "" if row["verb"] == "window" else row["value"] or ""
+        table.add_row(row["verb"], row["target"], value, row["who"], row["until"] or "", row["reason"])
     return table
 
 

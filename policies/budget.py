@@ -303,6 +303,10 @@ class Budget:
                 told.append(gauge.eta(start_ns, ahead, call_ns, units))
         return max(told)
 
+    def gauge(self, limit: Limit) -> Gauge:
+        """A limit, of ours or another, beside what is spent of its kind; to ask only."""
+        return Gauge(limit, self._book.tally(kind_of(limit)), self._guard_ns)
+
     def snapshot(self) -> BudgetState:
         """The whole state, to go on later exactly as if nothing had happened (`from_snapshot`)."""
         book = self._book

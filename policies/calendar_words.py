@@ -27,6 +27,9 @@ _FORM = re.compile(
 )
 
 
+_ZONE = re.compile(r"(.+?)\s+([A-Z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*)", re.ASCII)
+
+
 class Span(Struct, frozen=True):
     """From one instant to another, both aware UTC; the end does not belong to it."""
 
@@ -70,6 +73,12 @@ class Window(Struct, frozen=True):
         end = self.end or time(0)
         over_midnight = end <= self.begin
         return Span(begin, instant(datetime.combine(day + timedelta(days=over_midnight), end), zone, late=True))
+
+
+def split_zone(words: str) -> tuple[str, str | None]:
+    """The words of a window, and the zone at their end if one is named there."""
+    found = _ZONE.fullmatch(" ".join(words.split()))
+    return (words, None) if found is None else (found[1], found[2])
 
 
 def parse_window(words: str) -> Window:

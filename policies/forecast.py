@@ -17,10 +17,12 @@ from collections.abc import Iterable, Mapping
 from math import inf, log, sqrt
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from policies.budget import Budget
 from policies.clearing import Clearing
 from policies.lanes import LANES
+from policies.outages import lost_seconds
 from policies.pace import Recent
 from policies.stages import Key, Moment, Pause, Situation, Stages
 
@@ -39,6 +41,8 @@ WAVE_FALLS, WAVE_SWELLS = 0.6, 1.6
 """Fitted: and at how many times the rate of the last minutes."""
 MOOD_SERVICE = 0.33
 """Fitted: how much slower or quicker calls may be in the long run than they were lately (relative)."""
+CALLS_ENOUGH = 40
+"""From so many calls on, their length is known."""
 RATE_USE = 0.02
 """How much of a rate may stay unused between a free place and its use (relative); `make bench` measures it."""
 MOOD_RATE = 0.03
@@ -51,12 +55,16 @@ STRAGGLER_SECONDS = 4.0
 
 class Interval(Struct, frozen=True):
     """Seconds from now; four times in five the truth is within [low, high]. None: not before a person acts, or never,
-    because more comes in than goes out."""
+    because more comes in than goes out.
+
+    work: where a person has to act first, the likely seconds of work from then on, if all that is held goes on.
+    """
 
     waiting: int
     low: float | None
     likely: float | None
     high: float | None
+    work: float | None = None
 
 
 class Forecast(Struct, frozen=True):
@@ -80,29 +88,53 @@ class _Futures(Struct):
 
 def forecast(situation: Situation, budget: Budget, now_ns: int) -> Forecast:
     """Time to drain of everything that waits. The budget is only read."""
+    told = _told(situation, budget, now_ns)
+    if all(pause.seconds < inf for pause in situation.pauses) or told.total.likely is not None:
+        return told
+    goes_on = tuple(pause for pause in situation.pauses if pause.seconds < inf)
+    freed = _told(replace(situation, pauses=goes_on), budget, now_ns)
+    return Forecast(
+        _work(told.total, freed.total),
+        {lane: _work(span, freed.lanes[lane]) for lane, span in told.lanes.items()},
+        {tenant: _work(span, freed.tenants[tenant]) for tenant, span in told.tenants.items()},
+        told.calls_per_second,
+    )
+
+
+def _work(held: Interval, freed: Interval) -> Interval:
+    return held if held.likely is not None else replace(held, work=freed.likely)
+
+
+def _told(situation: Situation, budget: Budget, now_ns: int) -> Forecast:
     recent = situation.recent
     stages = Stages(situation)
     usual = Clearing(budget, now_ns, recent.service_seconds)
+    wave, mood = recent.wave_seconds, 1 + _mood(recent)
+    at_hand = situation.to_come / per_second if (per_second := sum(recent.arrivals.values())) else 0.0
+    likely = max(wave, at_hand)
     walks = (
-        stages.walk(usual, recent.wave_seconds),
-        stages.walk(usual, recent.wave_seconds * WAVE_ENDS, WAVE_FALLS),
-        stages.walk(usual, recent.wave_seconds * WAVE_GOES_ON, WAVE_SWELLS),
-        stages.walk(Clearing(budget, now_ns, recent.service_seconds / (1 + MOOD_SERVICE)), recent.wave_seconds),
-        stages.walk(Clearing(budget, now_ns, recent.service_seconds * (1 + MOOD_SERVICE)), recent.wave_seconds),
+        stages.walk(usual, likely),
+        stages.walk(usual, max(wave * WAVE_ENDS, at_hand), WAVE_FALLS),
+        stages.walk(usual, max(wave * WAVE_GOES_ON, at_hand), WAVE_SWELLS),
+        stages.walk(Clearing(budget, now_ns, recent.service_seconds / mood), likely),
+        stages.walk(Clearing(budget, now_ns, recent.service_seconds * mood), likely),
     )
     by_lane: dict[str, list[Key]] = {lane: [] for lane in LANES}
     by_tenant: dict[str, list[Key]] = {}
-    for key in walks[0]:
+    for key in {**walks[0], **situation.asked_seconds}:
         by_lane[key[0]].append(key)
         by_tenant.setdefault(key[1], []).append(key)
 
     def told(keys: Iterable[Key]) -> Interval:
         found = list(keys)
-        return _interval(sum(situation.waiting[key] for key in found), _last(walks, found), recent)
+        asked = max((situation.asked_seconds.get(key, 0.0) for key in found), default=0.0)
+        shut = max((_shut(situation, key) for key in found if key in walks[0]), default=0.0)
+        waiting = sum(situation.waiting.get(key, 0) for key in found)
+        return _interval(waiting, _last(walks, found), recent, asked, shut)
 
     total = _last(walks, walks[0]).likely
     return Forecast(
-        total=told(walks[0]),
+        total=told({**walks[0], **situation.asked_seconds}),
         lanes={lane: told(keys) for lane, keys in by_lane.items() if keys},
         tenants={tenant: told(by_tenant[tenant]) for tenant in sorted(by_tenant)},
         calls_per_second=_rate(total) if 0 < total.seconds < inf else None,
@@ -122,7 +154,9 @@ def _last(walks: Iterable[Mapping[Key, Moment]], keys: Iterable[Key]) -> _Future
     """When the last of these lines is done, in each future."""
     found = list(keys)
     nothing = Moment(0.0, 0.0)
-    return _Futures(*(max((walk[key] for key in found), key=_seconds, default=nothing) for walk in walks))
+    return _Futures(
+        *(max((walk[key] for key in found if key in walk), key=_seconds, default=nothing) for walk in walks)
+    )
 
 
 def _seconds(moment: Moment) -> float:
@@ -133,23 +167,39 @@ def _rate(moment: Moment) -> float:
     return moment.sends / max(moment.seconds, 1e-3)
 
 
-def _interval(waiting: int, futures: _Futures, recent: Recent) -> Interval:
-    if not waiting:
+def _mood(recent: Recent) -> float:
+    """How much slower or quicker calls may be than lately; while few are known, they may be anything."""
+    return MOOD_SERVICE + max(1 - recent.calls / CALLS_ENOUGH, 0.0)
+
+
+def _shut(situation: Situation, key: Key) -> float:
+    """Until when it surely stands still from now on, in seconds; what has no end is told elsewhere."""
+    ends = (pause.seconds for pause in situation.pauses if pause.begins <= 0 and pause.holds(key))
+    return max((end for end in ends if end < inf), default=0.0)
+
+
+def _interval(waiting: int, futures: _Futures, recent: Recent, asked_seconds: float, shut_seconds: float) -> Interval:
+    """`asked_seconds`: when calls of unknown outcome among them will have been looked up; `shut_seconds`: when the
+    last of the lines may start, which is no matter of chance."""
+    if not waiting and not asked_seconds:
         return Interval(0, 0.0, 0.0, 0.0)
+    if not waiting:
+        return Interval(0, *(round(asked_seconds + times * recent.service_seconds, 3) for times in (0.5, 1, 3)))
     likely = futures.likely
     if likely.seconds == inf:
         return Interval(waiting, None, None, None)
-    mood = likely.seconds / (likely.seconds + MOOD_SECONDS)
-    felt = (futures.slower.seconds / likely.seconds - 1) / MOOD_SERVICE  # 0: the rates alone decide
-    chance = SPREAD * _Z80 * _chance(likely, recent, min(max(felt, 0.0), 1.0))
+    works = max(likely.seconds - shut_seconds, 0.0)
+    mood = works / (works + MOOD_SECONDS)
+    felt = (futures.slower.seconds / likely.seconds - 1) / _mood(recent)  # 0: the rates alone decide
+    chance = SPREAD * _Z80 * _chance(likely, works, recent, min(max(felt, 0.0), 1.0))
     ends = ((futures.sooner, futures.quicker, likely.early), (futures.longer, futures.slower, likely.late))
     earlier, later = (
         sqrt(
             (wave.seconds - likely.seconds) ** 2
             + (mood * (service.seconds - likely.seconds)) ** 2
             + (_FOUR_FIFTHS * place) ** 2
-            + (MOOD_RATE * mood * likely.seconds) ** 2
-            + (RATE_USE * likely.seconds) ** 2
+            + (MOOD_RATE * mood * works) ** 2
+            + (RATE_USE * works) ** 2
             + chance**2
         )
         for wave, service, place in ends
@@ -160,18 +210,20 @@ def _interval(waiting: int, futures: _Futures, recent: Recent) -> Interval:
         likely.seconds + later + _stragglers(likely, recent, 0.9),
     )
     least = recent.service_seconds / 2
-    return Interval(waiting, *(None if end == inf else round(max(end, least), 3) for end in told))
+    lost = lost_seconds(recent.outages, works)
+    ends_at = (max(end, least, asked_seconds, shut_seconds) + more for end, more in zip(told, lost, strict=True))
+    return Interval(waiting, *(None if end == inf else round(end, 3) for end in ends_at))
 
 
-def _chance(moment: Moment, recent: Recent, felt: float) -> float:
+def _chance(moment: Moment, works: float, recent: Recent, felt: float) -> float:
     """One deviation in seconds from the chance of single calls: their length, repeats, and the very last one.
 
-    felt: how much of a longer call is felt in the end, 0 to 1.
+    works: seconds in which calls go out. felt: how much of a longer call is felt in the end, 0 to 1.
     """
     sample = 1 / max(moment.sends, 1.0) + 1 / max(recent.calls, 1.0)
     length = felt * recent.service_deviation / max(recent.service_seconds, 1e-9)
     relative = sqrt((length**2 + recent.failure_share) * sample)
-    return sqrt((relative * moment.seconds) ** 2 + recent.service_deviation**2)
+    return sqrt((relative * works) ** 2 + recent.service_deviation**2)
 
 
 def _stragglers(moment: Moment, recent: Recent, share: float) -> float:

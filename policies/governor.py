@@ -13,7 +13,8 @@ from msgspec import Struct
 from policies.adaptive import Change, Learner, Standing
 from policies.budget import Budget
 from policies.latency import Latency
-from policies.limits import Lease, Limit
+from policies.learned_objects import Objects
+from policies.limits import Ask, Lease, Limit, Wait
 from policies.pauses import Pauses
 from policies.signals import Dimension, Reading, Refusal
 
@@ -25,12 +26,13 @@ TOLD_MAX = 100
 
 
 class Frozen(Struct, frozen=True):
-    """The system refused: what stands still until when (monotonic nanoseconds), and why."""
+    """The system refused: what stands still until when (monotonic nanoseconds), and why. `object`: only calls on it."""
 
     at_ns: int
     limit: str | None
     until_ns: int
     why: str
+    object: str | None = None
 
 
 class Governor:
@@ -40,6 +42,7 @@ class Governor:
         self.budget = budget
         self._adapt = adapt
         self._learner = Learner(budget.limits, reserve_percent)
+        self._objects = Objects(budget, budget.limits)
         self._levels: dict[int, Mapping[str, int]] = {}
         self._pauses = Pauses()
         self._latency = Latency()
@@ -58,20 +61,22 @@ class Governor:
         self.budget.resize(ceilings, now_ns)
         self._applied = tuple(limit.limit for limit in ceilings)
         self._learner.set_ceilings(ceilings, now_ns)
+        self._objects.set_ceilings(ceilings, now_ns)
         self._apply(None, now_ns)
 
     def restore(self, bounds: Mapping[str, int], frozen: Iterable[Frozen], now_ns: int) -> None:
         """Go on with what an earlier process had learned, and with freezes that are not over."""
         if self._adapt:
             self._learner.restore(bounds, now_ns)
+            self._objects.restore(bounds, now_ns)
             self._apply(None, now_ns)
         for one in frozen:
             if one.until_ns > now_ns:
-                self.budget.freeze(one.until_ns, one.why, one.limit)
+                self.budget.freeze(one.until_ns, one.why, one.limit, None, one.object)
 
     def standings(self, now_ns: int) -> list[Standing]:
-        """How each limit stands."""
-        return self._learner.standings(now_ns)
+        """How each limit stands, and then those that are narrower for single objects."""
+        return [*self._learner.standings(now_ns), *self._objects.standings(now_ns)]
 
     def take_news(self) -> list[Change | Frozen]:
         """Changes and freezes since the last time, oldest first; they are told once."""
@@ -94,12 +99,14 @@ class Governor:
         }
         if self._adapt:
             self._apply(None, now_ns)  # what others used may have run out meanwhile
+        self._objects.admitted(lease, now_ns)
 
     def refused(self, lease: Lease, reading: Reading, asked_seconds: float | None, why: str, now_ns: int) -> int:
         """The system refused this call for a limit. Freezes, narrows; until when nothing may start."""
         refusal = reading.refusal or Refusal(Dimension.UNKNOWN, why)
         self.refusals += 1
         levels = self._levels.pop(lease.id, {})
+        self._objects.gone(lease)
         name = self._learner.culprit(refusal, levels)
         if self._adapt and name is not None:
             self._learner.refused(name, levels[name], refusal.sentence, now_ns)
@@ -112,11 +119,35 @@ class Governor:
         self._apply(reading, now_ns, levels)
         return until_ns
 
+    def object_obstacle(self, ask: Ask, now_ns: int) -> Wait | None:
+        """What keeps a call on its object from starting, of what was learned about this object; or None."""
+        return self._objects.obstacle(ask, now_ns)
+
+    def refused_object(
+        self, lease: Lease, reading: Reading, asked_seconds: float | None, why: str, now_ns: int
+    ) -> int | None:
+        """The system refused this call for its object: freeze and narrow exactly that. Until when no call on it may
+        start; None if the call names no object, so that only itself can wait."""
+        refusal = reading.refusal or Refusal(Dimension.OBJECT, why)
+        self.refusals += 1
+        self._levels.pop(lease.id, None)
+        if lease.object is None:
+            return None
+        asked_ns = None if asked_seconds is None else int(asked_seconds * _SECOND_NS)
+        until_ns = now_ns + self._objects.refused(lease, refusal, asked_ns, _SLOT_NS, now_ns)
+        self.budget.freeze(until_ns, refusal.sentence, None, None, lease.object)
+        self._tell(Frozen(now_ns, None, until_ns, refusal.sentence, lease.object))
+        self._apply(reading, now_ns)
+        return until_ns
+
     def answered(self, lease: Lease, reading: Reading, took_ns: int, fine: bool, now_ns: int) -> None:
         """An answer came that is no refusal; `took_ns` is how long the call took."""
         levels = self._levels.pop(lease.id, {})
         if fine:
             self._pauses.fine()
+            self._objects.fine(lease, now_ns)
+        else:
+            self._objects.gone(lease)
         if not self._adapt:
             return
         if fine:
@@ -130,6 +161,7 @@ class Governor:
     def gone(self, lease: Lease) -> None:
         """No answer will come, or it was never sent."""
         self._levels.pop(lease.id, None)
+        self._objects.gone(lease)
 
     def told(self, limits: Iterable[Limit], now_ns: int) -> None:
         """The system was asked for its limits."""
@@ -147,7 +179,7 @@ class Governor:
         if levels_now != self._applied:
             self.budget.resize(self._learner.limits(now_ns), now_ns)
             self._applied = levels_now
-        for change in self._learner.take_changes():
+        for change in (*self._learner.take_changes(), *self._objects.take_changes()):
             self._tell(change)
 
     def _tell(self, one: Change | Frozen) -> None:
@@ -161,4 +193,8 @@ class Governor:
 
 
 def _replaces(new: Frozen, old: Change | Frozen) -> bool:
-    return isinstance(old, Frozen) and old.limit == new.limit and new.at_ns < old.until_ns <= new.until_ns
+    return (
+        isinstance(old, Frozen)
+        and (old.limit, old.object) == (new.limit, new.object)
+        and new.at_ns < old.until_ns <= new.until_ns
+    )

@@ -10,12 +10,18 @@ from math import exp, sqrt
 
 from msgspec import Struct
 
+from policies.outages import NONE, Accidents, Outages
+
 MEMORY_SECONDS = 120.0
 LONG_MEMORY_SECONDS = 3_600.0
 SHORT_MEMORY_SECONDS = 10.0
 _SILENCE_EXPECTED = 3.0
 """Arrivals that can be missing by chance: with e^-3, one time in twenty."""
 MEMORY_CALLS = 200
+STANDS_STILL_SECONDS = 60.0
+"""While we are away, senders go on waiting: for so long, what came in lately is taken to come in still."""
+LINES_KEPT = 2_000
+"""Lines whose arrivals are kept over a restart, those with the most."""
 _SECOND_NS = 1_000_000_000
 
 
@@ -25,7 +31,7 @@ class Recent(Struct, frozen=True):
     service_seconds, service_deviation: how long a call held its place, mean and standard deviation. calls: how many
     that is known from, the old ones counted less; 0 means that nothing is known. failure_share: of the calls, how
     many had to be repeated or asked about. arrivals: calls per second, by lane and tenant. wave_seconds: for how long
-    they have been coming in like this, at most `LONG_MEMORY_SECONDS`.
+    they have been coming in like this, at most `LONG_MEMORY_SECONDS`. outages: times without us.
     """
 
     service_seconds: float = 1.0
@@ -34,6 +40,21 @@ class Recent(Struct, frozen=True):
     failure_share: float = 0.0
     arrivals: Mapping[tuple[str, str], float] = {}
     wave_seconds: float = 0.0
+    outages: Outages = NONE
+
+
+class PaceState(Struct, frozen=True):
+    """What is remembered, for the next process. age_seconds: for how long we have been looking."""
+
+    age_seconds: float
+    arrivals: list[tuple[str, str, float]]
+    long: float
+    short: float
+    ended: float
+    failed: float
+    seconds: float
+    squares: float
+    accidents: Accidents
 
 
 class _Fading:
@@ -64,6 +85,45 @@ class Pace:
         self._last_ns = now_ns
         self._ended = self._failed = self._seconds = self._squares = 0.0
         self._flying = self._started_ns = 0
+        self._accidents, self._looked_ns = Accidents(), now_ns
+
+    def snapshot(self, now_ns: int) -> PaceState:
+        """Everything that is worth keeping over a restart."""
+        self._look(now_ns)
+        found = [(lane, tenant, fading.read(now_ns)) for (lane, tenant), fading in self._arrivals.items()]
+        most = sorted(found, key=lambda row: -row[2])[:LINES_KEPT]
+        return PaceState(
+            (now_ns - self._since_ns) / _SECOND_NS,
+            most,
+            self._all.read(now_ns),
+            self._short.read(now_ns),
+            self._ended,
+            self._failed,
+            self._seconds,
+            self._squares,
+            self._accidents,
+        )
+
+    def restore(self, state: PaceState, away_seconds: float, now_ns: int, missed: bool) -> None:
+        """Go on where an earlier process ended, so many seconds ago; `missed`: there was work for it meanwhile."""
+        aged_ns = now_ns - round(max(away_seconds - STANDS_STILL_SECONDS, 0.0) * _SECOND_NS)
+        self._since_ns = self._looked_ns = now_ns
+        self._since_ns -= round(state.age_seconds * _SECOND_NS)
+        for lane, tenant, value in state.arrivals:
+            line = self._arrivals[lane, tenant] = _Fading()
+            line.value, line.at_ns = value, aged_ns
+        for fading, value in ((self._all, state.long), (self._short, state.short)):
+            fading.value, fading.at_ns = value, aged_ns
+        self._last_ns = aged_ns
+        self._ended, self._failed = state.ended, state.failed
+        self._seconds, self._squares = state.seconds, state.squares
+        self._accidents = state.accidents
+        if missed:
+            self._accidents.happened(away_seconds)
+
+    def _look(self, now_ns: int) -> None:
+        self._accidents.passed((now_ns - self._looked_ns) / _SECOND_NS)
+        self._looked_ns = now_ns
 
     def arrived(self, lane: str, tenant: str, now_ns: int) -> None:
         """A call began to wait."""
@@ -89,6 +149,8 @@ class Pace:
 
     def recent(self, now_ns: int) -> Recent:
         """The last minutes as they look now. Lines that have nearly been forgotten are dropped."""
+        self._look(now_ns)
+        outages = self._accidents.lately()
         found = {line: fading.read(now_ns) for line, fading in self._arrivals.items()}
         self._arrivals = {line: fading for line, fading in self._arrivals.items() if found[line] > 0.01}
         span = self._span(MEMORY_SECONDS, now_ns)
@@ -96,12 +158,13 @@ class Pace:
         arrivals = {line: still * count / span for line, count in found.items() if count > 0.01}
         wave = min(self._all.read(now_ns) / max(sum(found.values()) / span, 1e-9), LONG_MEMORY_SECONDS)
         if not self._ended:
-            return Recent(arrivals=arrivals, wave_seconds=wave)
+            return Recent(arrivals=arrivals, wave_seconds=wave, outages=outages)
         # the first to end are the short ones: what is still under way counts as well, until enough is known
         ages = (self._flying * now_ns - self._started_ns) / _SECOND_NS
         mean = (self._seconds + ages * (1 - self._ended / MEMORY_CALLS)) / self._ended
         variance = max(self._squares / self._ended - mean * mean, 0.0)
-        return Recent(mean, sqrt(variance), self._ended, min(self._failed / self._ended, 0.95), arrivals, wave)
+        failed = min(self._failed / self._ended, 0.95)
+        return Recent(mean, sqrt(variance), self._ended, failed, arrivals, wave, outages)
 
     def _span(self, memory_seconds: float, now_ns: int) -> float:
         """The seconds that a memory of this length has counted, the old ones less."""

@@ -176,7 +176,7 @@ def apply(what_if: WhatIf, situation: Situation, budget: Budget, now_ns: int) ->
 
 
 def _resumed(pause: Pause, resumed: Sequence[Pause]) -> bool:
-    return any((pause.lane, pause.tenant) == (one.lane, one.tenant) for one in resumed)
+    return not pause.fixed and any((pause.lane, pause.tenant) == (one.lane, one.tenant) for one in resumed)
 
 
 def _replaced(limits: Sequence[Limit], others: Sequence[Limit]) -> list[Limit]:

@@ -11,6 +11,8 @@ from policies.governor import Frozen
 
 _BOUND_SIGNALS = ("refusal", "trial", "latency")
 """Evidence of our own; what a system tells, it tells again."""
+_OBJECT = "object "
+"""Before the name of an object, where a freeze is of that alone."""
 
 
 def gate_rows(news: Iterable[Change | Frozen], system: str, clock: Clock) -> list[GateRow]:
@@ -37,7 +39,7 @@ def _row(one: Change | Frozen, system: str, clock: Clock) -> GateRow:
     return GateRow(
         system=system,
         kind="freeze",
-        subject=one.limit or "",
+        subject=f"{_OBJECT}{one.object}" if one.object is not None else one.limit or "",
         at=at,
         until_at=now + (one.until_ns - now_ns) // 1_000,
         until_ns=one.until_ns,
@@ -55,7 +57,9 @@ def restored(rows: Iterable[GateRow], clock: Clock) -> tuple[dict[str, int], lis
         if row.kind == "limit" and row.now is not None and row.signal in _BOUND_SIGNALS:
             bounds[row.subject] = row.now
         elif row.kind == "freeze" and (until_ns := _until_ns(row, clock)) > clock.boot_ns():
-            frozen.append(Frozen(clock.boot_ns(), row.subject or None, until_ns, row.why))
+            object_ = row.subject.removeprefix(_OBJECT) if row.subject.startswith(_OBJECT) else None
+            limit = row.subject or None if object_ is None else None
+            frozen.append(Frozen(clock.boot_ns(), limit, until_ns, row.why, object_))
     return bounds, frozen
 
 

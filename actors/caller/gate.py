@@ -211,8 +211,18 @@ class Gate:
         """
         if not self.budget.scoped:
             return None
-        obstacle = self.budget.obstacle(now_ns, ask=ask_to_post(call))
+        ask = ask_to_post(call)
+        obstacle = self.budget.obstacle(now_ns, ask=ask) or self.governor.object_obstacle(ask, now_ns)
         return None if obstacle is None else self._shut(obstacle)
+
+    def on_object(self, call: Call, now_ns: int) -> Closed | None:
+        """Why calls on the object of this one may not start, although others may."""
+        ask = ask_to_post(call)
+        its = next((its for its in self.budget.freezes if its.object is not None and its.object == ask.object), None)
+        if its is not None:
+            return Closed(its.until_ns, "frozen", f"calls on {its.object}: {its.reason}")
+        wait = self.governor.object_obstacle(ask, now_ns)
+        return None if wait is None else self._shut(wait)
 
     def admit_look_up(self, call: Call, now_ns: int) -> Admission | Closed:
         """Admit a look-up: it goes before everything else, because its outcome decides about money."""
@@ -290,6 +300,21 @@ class Gate:
     ) -> None:
         """The system refused for its limits: narrow, freeze for as long as it said, then one probe."""
         self.governor.refused(admission.lease, reading, asked_seconds, reason, now_ns)
+        self.budget.ended(admission.lease, arrived_by_ns, fine=False, ended_ns=now_ns)
+        self._look_again()
+        self._breaker(admission.operation).unsent(admission.passage)
+
+    def object_refused(
+        self,
+        admission: Admission,
+        arrived_by_ns: int,
+        asked_seconds: float | None,
+        reason: str,
+        now_ns: int,
+        reading: Reading = NOTHING,
+    ) -> None:
+        """The system refused for the object of the call: only calls on that object stand still, then one probe."""
+        self.governor.refused_object(admission.lease, reading, asked_seconds, reason, now_ns)
         self.budget.ended(admission.lease, arrived_by_ns, fine=False, ended_ns=now_ns)
         self._look_again()
         self._breaker(admission.operation).unsent(admission.passage)

@@ -42,3 +42,7 @@ class LookUps:
     def next_ns(self, now_ns: int) -> int | None:
         """When the next is due; None if there is none, or if it is due already and waits for the gate."""
         return self._calls[0][0] if self._calls and self._calls[0][0] > now_ns else None
+
+    def pending(self) -> list[tuple[Call, int]]:
+        """Calls of unknown outcome, and when each is due."""
+        return [(call, due_ns) for due_ns, _, call in self._calls]

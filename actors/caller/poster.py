@@ -32,7 +32,7 @@ from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
-from broker.store.rows import CallChange, SpendEnd, SpendRow
+from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import GUARD_NS, arrival_bound, execution_bound
@@ -167,6 +167,10 @@ class Poster:
     def in_flight(self) -> int:
         """Calls on their way."""
         return len(self._flights)
+
+    def unknown(self) -> list[tuple[Call, int]]:
+        """Calls of unknown outcome, and when (boot clock) each is to be looked up."""
+        return self._look_ups.pending()
 
     def flights(self) -> list[str]:
         """Intent ids of the calls on their way."""

@@ -21,7 +21,9 @@ def settle(
             gate.unsent(admission, now_ns, unreachable=True)
         case Lost():
             gate.unanswered(admission, safe_ns, now_ns, reading)
-        case Failed(FailureClass.THROTTLED, _, reason, after) if not _is_of_one_object(answer):
+        case Failed(FailureClass.THROTTLED, _, reason, after) if _is_of_one_object(answer):
+            gate.object_refused(admission, bound_ns, after, reason, now_ns, reading)
+        case Failed(FailureClass.THROTTLED, _, reason, after):
             gate.throttled(admission, bound_ns, after, reason, now_ns, reading)
         case Failed(FailureClass.TRANSIENT):
             gate.answered(admission, bound_ns, False, now_ns, reading, took_ns)

@@ -33,12 +33,18 @@ _RETRY_SECONDS = 0.5
 
 
 class AmqpDoor:
-    """Takes messages from the intake queue to the desk. While the desk is closed, they wait in the broker."""
+    """Takes messages from the intake queue to the desk. While the desk is closed, they wait in the broker.
+
+    So they do while their lane has no room: the queue has one line for all lanes, and what stands behind the first that
+    has no room waits with it. The room that is kept for more urgent work is never taken by what came this way.
+    """
 
     def __init__(self, broker: Broker, desk: Desk, controls: Controls) -> None:
         self._desk = desk
         # what came while the intake queue was missing is let in like the rest
         self._consumer = Consumer(broker, [INTAKE, *broker.unrouted], controls, BATCH_MAX, closed=self._is_closed)
+        self._full: frozenset[str] = frozenset()
+        """Lanes of what was given back because there was no room."""
         self.refused = 0
 
     async def run(self, context: Context) -> None:
@@ -54,13 +60,18 @@ class AmqpDoor:
             self._desk.check_open()
         except Busy:
             return True
-        return False
+        return not self._desk.has_room(self._full)
 
     async def _carry(self, batch: list[Delivery], subscription: Subscription, context: Context) -> None:
         try:
             with anyio.CancelScope(shield=True):
-                self.refused += await self._desk.accept_each([(delivery, _read(delivery)) for delivery in batch])
-                await subscription.acknowledge(batch)
+                taken = await self._desk.accept_each([(delivery, _read(delivery)) for delivery in batch])
+                self.refused += taken.set_aside
+                self._full = taken.lanes
+                left = {id(delivery) for delivery in taken.left}
+                await subscription.acknowledge([delivery for delivery in batch if id(delivery) not in left])
+                if taken.left:
+                    await subscription.give_back(taken.left)
         except StoreUnavailable as problem:
             await subscription.give_back(batch)
             context.notice(f"the AMQP door waits: {problem}")

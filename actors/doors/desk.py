@@ -50,6 +50,15 @@ class Busy(Exception):
         self.code, self.seconds, self.reason = code, seconds, reason
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """What became of messages of a door that cannot answer: how many were set aside, and for which there is no room in
+    their lanes."""
+
+    set_aside: int
+    left: list[Delivery]
+    lanes: frozenset[str]
+
+
 class Desk:
     """Accepts messages for all doors."""
 
@@ -132,10 +141,15 @@ class Desk:
             for index, ((_, accept), answer) in enumerate(zip(rows, committed.accepted, strict=True))
         ]
 
-    async def accept_each(self, messages: Sequence[tuple[Delivery, Envelope | ContractError]]) -> int:
-        """Accept each message that can be, and keep every other one whole as an exception; how many those were.
+    def has_room(self, lanes: Iterable[str]) -> bool:
+        """Whether something of each of these lanes would be taken."""
+        return all(self._pressure.of(lane) is None for lane in lanes)
 
-        For doors that cannot answer a sender. One transaction; the same messages may come again.
+    async def accept_each(self, messages: Sequence[tuple[Delivery, Envelope | ContractError]]) -> Taken:
+        """Accept each message that can be and has room in its lane; keep whole, as an exception, what makes no sense.
+
+        For doors that cannot answer a sender. One transaction; the same messages may come again. What is left has to
+        be given back, and no more of its lanes taken before there is room.
 
         Raises:
             StoreUnavailable: nothing may be assumed to be stored.
@@ -143,6 +157,8 @@ class Desk:
         at = microseconds(self._clock.now())
         unit = Unit(at)
         commands: list[tuple[int, Arrival, Accept]] = []
+        left: list[Delivery] = []
+        lanes: set[str] = set()
         for number, (delivery, envelope) in enumerate(messages):
             try:
                 if isinstance(envelope, ContractError):
@@ -150,6 +166,10 @@ class Desk:
                 arrival, accept = self._prepare(envelope, None, at)
             except ContractError as problem:
                 unit.exceptions.append(_set_aside(delivery, problem, at))
+                continue
+            if (lane := accept.row.lane) in lanes or self._pressure.of(lane, len(unit.accepts)) is not None:
+                lanes.add(lane)
+                left.append(delivery)
                 continue
             unit.accepts.append(accept)
             if arrival.contract.kind == "command":
@@ -159,8 +179,9 @@ class Desk:
             unit.accepts.remove(next(accept for n, _, accept in commands if n == index))
             commands = [command for command in commands if command[0] != index]
             unit.exceptions.append(_set_aside(messages[index][0], repeated, at))
-        await self._store.commit(unit)
-        return len(unit.exceptions)
+        if unit.accepts or unit.exceptions:
+            await self._store.commit(unit)
+        return Taken(len(unit.exceptions), left, frozenset(lanes))
 
     def _prepare(self, envelope: Envelope, index: int | None, at: int) -> tuple[Arrival, Accept]:
         try:

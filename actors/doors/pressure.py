@@ -40,9 +40,10 @@ class Pressure:
         calls = sum(self._counters.waiting(self._system, lane) for lane in LANES)
         return calls + max(self._counters.queued, 0)
 
-    def of(self, lane: str) -> Refuse | None:
-        """Why, and for how long, nothing more is taken of a lane; None while there is room."""
-        waiting, marks = self.waiting(), self._marks[lane]
+    def of(self, lane: str, taken: int = 0) -> Refuse | None:
+        """Why, and for how long, nothing more is taken of a lane; None while there is room. `taken`: what has been
+        taken already and is not counted yet."""
+        waiting, marks = self.waiting() + taken, self._marks[lane]
         if waiting <= self._lowest:
             self._refusing.clear()
             return None

@@ -21,6 +21,8 @@ from ops.sandbox.process import SandboxProcess
 from ops.surging import run_surge
 
 PROFILE = "demo"
+DAY = "1000/day"
+"""One more limit, so that there is something to plan for."""
 TENANTS = ("acme", "borealis", "cobalt", "delta", "ember", "fjord", "gamma", "harbour")
 
 
@@ -30,7 +32,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)
         with SandboxProcess(work / "erp", PROFILE, latency_ms="40..60", seed=7) as erp:
-            told = {"TIDEGATE_ERP__LIMITS": ",".join(limits), "TIDEGATE_ERP__URL": erp.url}
+            told = {"TIDEGATE_ERP__LIMITS": ",".join((*limits, DAY)), "TIDEGATE_ERP__URL": erp.url}
             with (
                 DaemonProcess(work / "data", told) as daemon,
                 Client(daemon.url, work / "data" / "operator.token") as client,
@@ -50,6 +52,8 @@ def _busy(client: Client) -> dict[str, Any]:
     """A moment in which several tenants wait, one of them paused."""
     reason = {"reason": "their migration", "who": "dana"}
     client.operate("set", name="weight", target="tenant:borealis", value="3", reason="go-live", who="dana")
+    patch_night = "maintenance:Sun 02:00-04:00 Europe/Berlin"
+    client.operate("set", name="window", target=patch_night, reason="patch night", who="dana")
     for number, tenant in enumerate(TENANTS):
         client.send([_adjustment(tenant, n) for n in range(400 // (number + 1))])
     client.operate("pause", target="tenant:cobalt,lane:bulk", **reason)

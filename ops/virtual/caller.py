@@ -15,6 +15,7 @@ from ops.virtual.agenda import Agenda
 from ops.virtual.erp import ModelErp
 from ops.virtual.line import Line
 from policies.budget import arrival_bound
+from policies.order import Block
 
 
 class Caller:
@@ -31,6 +32,7 @@ class Caller:
         self._told = told or (lambda was, step: None)
         self._unknown: list[tuple[int, int, Call]] = []
         self._wake_ns: int | None = None
+        self._resting: list[str] = []
 
     def take(self, call: Call) -> None:
         """A new call."""
@@ -55,14 +57,22 @@ class Caller:
                 heapq.heappop(self._unknown)
                 self._fly("find", verdict, verdict.call)
             return verdict
+        self._block(now_ns)
         if not self._line.any():
-            return None
+            return next(iter(self.gate.rests(now_ns)), None) if self.gate.order.waiting else None
         verdict = self.gate.admit(self._line, now_ns)
         if isinstance(verdict, Admission):
             leaving = in_flight(verdict.call, now_ns // 1_000)
             self._told("waiting", Step(leaving))
             self._fly("post", verdict, leaving)
         return verdict
+
+    def _block(self, now_ns: int) -> None:
+        """Take out of the order what may not go now, because its operation rests; the others go on."""
+        resting = self.gate.resting_operations(now_ns)
+        if resting != self._resting:
+            self.gate.order.set_blocks([Block(operation=operation) for operation in resting])
+            self._resting = resting
 
     def _fly(self, kind: str, admission: Admission, call: Call) -> None:
         started_ns = self._agenda.now_ns

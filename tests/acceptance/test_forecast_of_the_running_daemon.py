@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from tests.support.daemon import BATCH, Site, adjustment, problem_of, site, unti
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site with work that is held back."""
     directory = tmp_path_factory.mktemp("forecast")
-    with site(directory, TIDEGATE_ERP__LIMITS="20/1s,5 concurrent") as running:
+    floors = {"TIDEGATE_FLOW__STANDARD_FLOOR_PERCENT": "20", "TIDEGATE_FLOW__BULK_FLOOR_PERCENT": "25"}
+    with site(directory, TIDEGATE_ERP__LIMITS="20/1s,5 concurrent", **floors) as running:
         running.operate("hold", {"target": "erp", "reason": "test", "who": "test"})
         commands = [
             {**adjustment(f"f{number}", f"key-{number}"), "tenant": f"tenant-{number % 3}", "lane": "bulk"}
@@ -29,12 +31,46 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def test_held_work_has_no_time_and_says_what_holds_it(slow: Site) -> None:
     told = slow.client().forecast()
-    assert told["total"] == {"waiting": 60, **dict.fromkeys(_TIMES)}
+    total = told["total"]
+    assert {name: total[name] for name in ("waiting", *_TIMES)} == {"waiting": 60, **dict.fromkeys(_TIMES)}
+    assert (total["held_by"], told["lanes"]["bulk"]["held_by"]) == (["hold erp"], ["hold erp"])
+    assert 1 < total["work_seconds"] < 25
+    assert total["sentence"] == (
+        f"not while erp is on hold by test (test); {total['work_seconds']:.0f} s of work after it is released"
+    )
     assert told["basis"]["orders"] == ["hold erp"]
     assert told["basis"]["arrivals_per_second"] > 0
     assert {tenant: span["waiting"] for tenant, span in told["tenants"].items()} == {
         f"tenant-{number}": 20 for number in range(3)
     }
+
+
+def test_it_is_made_from_the_floors_that_run(slow: Site) -> None:
+    assert slow.client().forecast()["basis"]["floors_percent"] == {"standard": 20, "bulk": 25}
+    slow.operate("set", {"name": "floor", "target": "lane:bulk", "value": "30", "reason": "test", "who": "test"})
+    assert slow.client().forecast()["basis"]["floors_percent"] == {"standard": 20, "bulk": 30}
+
+
+def test_a_pause_with_an_end_is_waited_for_and_one_without_is_named(slow: Site) -> None:
+    client = slow.client()
+    lifted = "release erp; arrivals stop"
+    free = client.forecast(lifted)["tenants"]["tenant-1"]["likely_seconds"]
+    end = (datetime.now(UTC) + timedelta(seconds=600)).isoformat()
+    pause = {"target": "tenant:tenant-1", "reason": "their migration", "who": "root"}
+    slow.operate("pause", {**pause, "until": end})
+    told = client.forecast(lifted)["tenants"]
+    assert 590 < told["tenant-1"]["low_seconds"] <= told["tenant-1"]["likely_seconds"] < 605 + free
+    assert told["tenant-0"]["likely_seconds"] < 25
+    slow.operate("pause", pause)
+    told = client.forecast(lifted)
+    for span in (told["total"], told["tenants"]["tenant-1"]):
+        assert (span["likely_seconds"], span["held_by"]) == (None, ["pause tenant:tenant-1"])
+        assert span["sentence"].startswith("not while tenant:tenant-1 is paused by root (their migration); ")
+        assert span["sentence"].endswith("s of work after it is resumed")
+    assert told["tenants"]["tenant-0"]["likely_seconds"] < 25
+    shown = Shell(slow)("forecast", "--if", "release erp").stdout
+    assert "not while tenant:tenant-1 is paused by root (their migration)" in shown
+    slow.operate("resume", pause)
 
 
 _TIMES = ("low_seconds", "likely_seconds", "high_seconds", "low_at", "likely_at", "high_at")
@@ -94,3 +130,22 @@ def test_afterwards_what_came_true_stands_beside_it(slow: Site, tmp_path: Path) 
 def test_a_file_that_is_no_forecast_is_wrong_use(slow: Site, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     assert Shell(slow)("forecast", "--compare", str(tmp_path / "x.json")).returncode == 2
+
+
+def test_a_kill_does_not_make_it_forget_and_is_reckoned_with(tmp_path: Path) -> None:
+    with site(tmp_path, TIDEGATE_ERP__LIMITS="2/1s,5 concurrent") as running:
+        commands = [{**adjustment(f"k{number}", f"key-{number}"), "lane": "bulk"} for number in range(200)]
+        assert running.post(commands, BATCH).status_code == 202
+        with running.client() as client:
+            until(lambda: client.forecast()["basis"]["calls_known"] >= 13, "calls were made, and it was kept", 30)
+            before = client.forecast()
+        running.daemon.kill()
+        running.daemon.start()
+        with running.client() as client:
+            after = client.forecast()
+    assert before["basis"]["outages_per_hour"] == 0
+    assert after["basis"]["calls_known"] >= 5
+    assert after["basis"]["outage_seconds"] > 0
+    width = {name: told["total"]["high_seconds"] - told["total"]["low_seconds"] for name, told in
+             (("before", before), ("after", after))}  # fmt: skip
+    assert width["after"] > width["before"], "it may happen again"

@@ -40,6 +40,23 @@ TOP: dict[str, Any] = {
     "tenants": [{"tenant": f"tenant-{n}", "waiting": n, "oldest_seconds": 5.0, "weight": 1} for n in range(20)],
     "actors": [{"path": "/a", "state": "up", "starts": 1, "last_crash": None}],
     "orders": [{"verb": "pause", "target": "tenant:acme", "value": None, "who": "dana", "reason": "r", "until": None}],
+    "plans": [
+        {
+            "limit": "5000/day",
+            "used": 4_900,
+            "allowed": 5_000,
+            "waiting": 3_000,
+            "pace_per_hour": 500.0,
+            "dry_at": "2026-03-01T16:00:00Z",
+            "free_at": "2026-03-02T08:00:00Z",
+            "short": 400,
+            "sentence": "a long one",
+        }
+    ],
+    "windows": [
+        {"kind": kind, "window": "22:00-06:00", "begin": f"2026-03-0{day}T22:00:00Z", "end": "2026-03-02T06:00:00Z"}
+        for kind, day in (("maintenance", 1), ("bulk_only", 1))
+    ],
     "exceptions": 2,
     "eta": "2026-03-02T01:30:00Z",
 }
@@ -57,7 +74,7 @@ def test_it_is_no_wider_than_the_terminal_and_shows_tenants_as_there_is_room(wid
     lines = drawn(width, height)
     assert max(map(len, lines)) <= width
     shown = sum("tenant-" in line for line in lines)
-    assert shown == min(20, max(height - 16 - 2, 3))
+    assert shown == min(20, max(height - 16 - 2 - 3 - 4, 3))
 
 
 def test_it_says_when_all_is_done_what_is_closed_and_when_a_long_limit_is_dry() -> None:
@@ -66,6 +83,10 @@ def test_it_says_when_all_is_done_what_is_closed_and_when_a_long_limit_is_dry() 
     assert "frozen: too many" in text
     assert "16:00:00" in text
     assert "1 h 01 min" in text
+    plan = next(line for line in text.splitlines() if line.startswith("5000/day"))
+    assert plan.split() == ["5000/day", "4,900", "500", "16:00:00", "400", "2026-03-02", "08:00"]
+    states = {line.split()[0]: line.split()[2] for line in text.splitlines() if "22:00-06:00" in line}
+    assert states == {"maintenance": "open", "bulk_only": "closed"}
 
 
 def test_the_picture_for_the_documents_loads_nothing_from_elsewhere() -> None:

@@ -138,3 +138,37 @@ def test_what_comes_is_listed_by_its_beginning():
         ("maintenance", utc("2026-01-11 02:00")),
         ("close_freeze", utc("2026-01-31 18:00")),
     ]
+
+
+def test_a_window_may_have_a_zone_of_its_own_and_keeps_to_its_clocks_through_both_changes():
+    calendar = Calendar("UTC", maintenance=["22:00-06:00 Europe/Berlin"])
+    found = calendar.shut(utc("2026-03-27 12:00"), utc("2026-03-30 12:00"))
+    assert [(one.begin, one.end) for one in found] == [
+        (utc("2026-03-27 21:00"), utc("2026-03-28 05:00")),
+        (utc("2026-03-28 21:00"), utc("2026-03-29 04:00")),
+        (utc("2026-03-29 20:00"), utc("2026-03-30 04:00")),
+    ]
+    autumn = calendar.shut(utc("2026-10-24 12:00"), utc("2026-10-25 12:00"))
+    assert [(one.begin, one.end) for one in autumn] == [(utc("2026-10-24 20:00"), utc("2026-10-25 05:00"))]
+    assert "until 06:00 Europe/Berlin" in calendar.at(utc("2026-10-25 01:30")).all.reason
+
+
+def test_what_will_be_closed_goes_on_to_the_end_of_the_month_and_over_it():
+    calendar = Calendar("UTC", close_freeze=["last day 18:00 for 36h"], bulk_only=["22:00-06:00"])
+    found = calendar.shut(utc("2026-02-27 12:00"), utc("2026-03-02 12:00"))
+    assert [(one.kind, one.lane, one.begin, one.end) for one in found] == [
+        ("close_freeze", None, utc("2026-02-28 18:00"), utc("2026-03-02 06:00")),
+        ("bulk_only", "bulk", utc("2026-02-27 12:00"), utc("2026-02-27 22:00")),
+        ("bulk_only", "bulk", utc("2026-02-28 06:00"), utc("2026-02-28 22:00")),
+        ("bulk_only", "bulk", utc("2026-03-01 06:00"), utc("2026-03-01 22:00")),
+        ("bulk_only", "bulk", utc("2026-03-02 06:00"), utc("2026-03-02 22:00")),
+    ]
+
+
+def test_more_windows_join_those_that_are_there():
+    calendar = Calendar(BERLIN, maintenance=["Sun 02:00-04:00"]).joined({"maintenance": ["Mon 02:00-04:00 UTC"]})
+    assert closed(calendar, "2026-01-04 01:30") == {"all"}
+    assert closed(calendar, "2026-01-05 03:30") == {"all"}
+    assert closed(calendar, "2026-01-05 01:30") == set()
+    with pytest.raises(ValueError, match="Europe/Atlantis"):
+        calendar.joined({"bulk_only": ["22:00-06:00 Europe/Atlantis"]})

@@ -89,7 +89,9 @@ def test_a_pause_shifts_what_it_holds_and_lets_the_others_go_first() -> None:
 
 
 def test_a_pause_of_everything_shifts_everything() -> None:
-    assert told({("bulk", "a"): 100}, pauses=(Pause(60.0),)).total.likely == pytest.approx(70, rel=0.05)
+    found = told({("bulk", "a"): 100}, pauses=(Pause(60.0),))
+    assert found.total.likely == pytest.approx(70, rel=0.05)
+    assert 60 < (found.total.low or 0) < (found.total.high or inf) < 73, "its end is no matter of chance"
 
 
 def test_what_a_person_holds_has_no_time() -> None:
@@ -116,3 +118,40 @@ def test_ten_thousand_tenants_and_a_million_calls_are_told_one_by_one() -> None:
 def test_the_short_form_is_the_long_one_without_lanes() -> None:
     budget = Budget((TEN,))
     assert drain_seconds(budget, 0, 1_000, CALM) == pytest.approx(told({("bulk", "a"): 1_000}).total.likely, rel=0.02)
+
+
+def test_a_time_that_is_closed_later_is_waited_for_when_it_comes() -> None:
+    later = Pause(80.0, begins=20.0)
+    assert told({("bulk", "a"): 100}, pauses=(later,)).total.likely == pytest.approx(10, abs=1)
+    assert told({("bulk", "a"): 300}, pauses=(later,)).total.likely == pytest.approx(90, rel=0.05)
+    twice = (later, Pause(200.0, begins=90.0))
+    assert told({("bulk", "a"): 400}, pauses=twice).total.likely == pytest.approx(210, rel=0.05)
+
+
+def test_where_a_person_has_to_act_first_the_work_after_that_is_told() -> None:
+    found = told({("bulk", "a"): 100, ("bulk", "b"): 300}, pauses=(Pause(inf, tenant="a"),))
+    assert (found.total.likely, found.tenants["a"].likely) == (None, None)
+    assert found.total.work == pytest.approx(40, rel=0.05)
+    assert found.tenants["a"].work == pytest.approx(20, rel=0.1)
+    assert found.tenants["b"].work is None
+    assert found.tenants["b"].likely == pytest.approx(30, rel=0.05)
+
+
+def test_messages_that_are_at_hand_are_not_a_surprise() -> None:
+    coming = Recent(0.05, 0.0, 1_000.0, 0.0, {("urgent", "b"): 5.0}, 1.0)
+    short, long = (told({("bulk", "a"): 100}, recent=coming, to_come=count) for count in (0, 500))
+    assert (long.total.likely or 0) > 1.7 * (short.total.likely or inf)
+    assert (long.total.low or 0) > (short.total.high or inf)
+
+
+def test_calls_of_unknown_outcome_are_waited_for() -> None:
+    asked = {("standard", "a"): 30.0}
+    found = told({("bulk", "b"): 10}, asked_seconds=asked)
+    assert (found.total.low or 0) >= 30
+    assert (found.tenants["a"].waiting, found.tenants["a"].likely) == (0, pytest.approx(30, abs=1))
+    assert (found.tenants["b"].likely or inf) < 2
+
+
+def test_while_few_calls_are_known_their_length_may_be_anything() -> None:
+    few, many = (told({("bulk", "a"): 500}, ConcurrencyLimit(5), recent=Recent(2.0, 0.1, n)) for n in (1.0, 500.0))
+    assert _width(few) > 1.5 * _width(many)
