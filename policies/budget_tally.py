@@ -41,7 +41,7 @@ class Meter:
     def __init__(self, past: SlidingSum | None = None) -> None:
         self.past = SlidingSum() if past is None else past
         self.added = 0
-        """Rises by as much as `counted` or more, falls by as much or less. (As time goes on `counted` only falls, unless
+        """Rises by as much as `counted` or more, falls by as much or less. (With time alone `counted` only falls, unless
         calls run over their reserve.)"""
         self._held = 0
         self._overruns: list[int] = []  # sorted; when calls in flight have used up what was set aside

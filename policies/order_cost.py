@@ -1,9 +1,10 @@
 """What a call costs the one who has it made: the time for which it alone would keep the system busy.
 
-A limit of N per W is kept busy for W / N by each unit; C places are kept busy for the C-th part of the time that a
-call is there; L seconds of execution per W for W / L of each second that it executes, which is taken to be the time
-that it is there. Limits per object keep their object busy and not the system, so they are left out. A call costs the most that any of its limits says, so whoever makes slow calls pays for the places they
-hold, and where only the rate is scarce all calls cost the same.
+A limit of N per W is kept busy for W / N by each unit; C places are kept busy for the C-th part of the time that a call
+is there; L seconds of execution per W for W / L of each second that it executes, which is taken to be the time that it
+is there. Limits per object keep their object busy and not the system, so they are left out. A call costs the most that
+any of its limits says, so whoever makes slow calls pays for the places they hold, and where only the rate is scarce all
+calls cost the same.
 """
 
 from collections.abc import Iterable
