@@ -41,8 +41,8 @@ class Meter:
     def __init__(self, past: SlidingSum | None = None) -> None:
         self.past = SlidingSum() if past is None else past
         self.added = 0
-        """Rises by as much as `counted` or more, falls by as much or less. (With time alone `counted` only falls, unless
-        calls run over their reserve.)"""
+        """Rises by as much as `counted` or more, falls by as much or less. Time alone lets `counted` only fall, unless
+        calls run over their reserve."""
         self._held = 0
         self._overruns: list[int] = []  # sorted; when calls in flight have used up what was set aside
         self._expected: list[tuple[int, int]] = []  # sorted; (the instant by which it has arrived, units)
