@@ -37,6 +37,10 @@ class DaemonProcess:
         assert self._process is not None, "it is not running"
         return self._process.pid
 
+    def command(self) -> list[str]:
+        """What is run."""
+        return [sys.executable, str(ROOT / "run.py"), "--json", "--data", str(self.data), "serve"]
+
     def start(self, timeout_seconds: float = 60.0) -> Self:
         """Start and wait until it says that it is ready.
 
@@ -44,11 +48,10 @@ class DaemonProcess:
             DaemonFailed: it ended, or took too long.
         """
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(ROOT / "run.py"), "--json", "--data", str(self.data), "serve"]
         environ = {**os.environ, **self._settings, "TIDEGATE_HTTP__PORT": str(self._port)}
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environ
+                self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environ
             )
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], timeout_seconds)

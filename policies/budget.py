@@ -40,7 +40,7 @@ objects of the longest such window need.
 Time is integer nanoseconds of one monotonic clock. Nothing here awaits, so nothing can be cancelled half-way.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from policies.budget_book import Book, spent
 from policies.budget_freezes import Freezes
@@ -106,6 +106,7 @@ class Budget:
     def _set(self, limits: tuple[Limit, ...]) -> None:
         self._limits = limits
         self._gauges = [Gauge(limit, self._book.tally(kind_of(limit)), self._guard_ns) for limit in limits]
+        self._scoped = any(gauge.scoped for gauge in self._gauges)
         self._executes = [gauge for gauge in self._gauges if isinstance(gauge.limit, ExecutionLimit)]
         self._longest_ns: dict[Kind, int] = {}
         for gauge in self._gauges:
@@ -120,7 +121,7 @@ class Budget:
     @property
     def scoped(self) -> bool:
         """Whether it depends on the call if it may start: a call may have to wait while others need not."""
-        return self._freezes.narrow or any(gauge.scoped for gauge in self._gauges)
+        return self._scoped or self._freezes.narrow
 
     @property
     def in_flight(self) -> tuple[Lease, ...]:
@@ -161,15 +162,16 @@ class Budget:
             self._next_id,
             now_ns,
             cost,
-            self._freezes.probes(ask),
+            self._freezes.any and self._freezes.probes(ask),
             ask.operation,
             ask.object,
             ask.bytes,
-            self._reserve(ask),
+            self._reserve(ask) if self._executes else 0,
         )
         self._next_id += 1
         self._book.hold(lease)
-        self._freezes.admitted(lease)
+        if self._freezes.any:
+            self._freezes.admitted(lease)
         return lease
 
     def obstacle(self, now_ns: int, cost: int = 1, ask: Ask | None = None) -> Wait | None:
@@ -177,7 +179,18 @@ class Budget:
 
         Without `ask`: what keeps every call back, whatever it is.
         """
-        return max(self._waits(now_ns, cost, ask), key=_lateness, default=None)
+        of = ask or _ANY
+        reserve_ns = 0 if not self._executes else 1 if ask is None else self._reserve(of)
+        waits = []
+        if (latest_ns := self._latest_ns) is not None and now_ns < latest_ns:
+            waits.append(Wait(latest_ns, "clock", "the clock went back; waiting until it is where it was"))
+        if self._freezes.any:
+            waits += self._freezes.waits(now_ns, of)
+        for gauge in self._gauges:
+            wait = gauge.wait(now_ns, gauge.need(cost, of, reserve_ns), of.object)
+            if wait is not None:
+                waits.append(wait)
+        return max(waits, key=_lateness) if waits else None
 
     def ended(
         self,
@@ -213,6 +226,8 @@ class Budget:
         self._book.spend(spent(lease, execution_ns, arrived_by_ns=arrived_by_ns, ended_ns=ended_ns))
         if free_at_ns is not None:
             self._book.keep_busy(spent(lease, 0, safe_at_ns=free_at_ns))
+        if not self._freezes.any:
+            return True
         if fine:
             self._freezes.ended_fine(lease, self._narrowest)
         else:
@@ -288,6 +303,17 @@ class Budget:
         """How full each limit is now, in the order of the limits. Changes nothing."""
         return [gauge.usage(now_ns) for gauge in self._gauges]
 
+    def counted(self, now_ns: int, operation: str | None = None) -> dict[str, int]:
+        """What is taken now of each limit in which calls of an operation count, by name; those per object left out.
+
+        In the units of `Usage`. Changes nothing.
+        """
+        return {
+            gauge.limit.name: gauge.shown(gauge.used(now_ns))
+            for gauge in self._gauges
+            if gauge.limit.operation in (None, operation) and not gauge.limit.per_object
+        }
+
     def eta(self, now_ns: int, ahead: int, call_ns: int = 0) -> int:
         """When the call with `ahead` calls before it may start, if all cost 1 and every one goes as it can.
 
@@ -346,17 +372,6 @@ class Budget:
         return budget
 
     # -- what stands in the way
-
-    def _waits(self, now_ns: int, cost: int, ask: Ask | None) -> Iterator[Wait]:
-        if self._latest_ns is not None and now_ns < self._latest_ns:
-            yield Wait(self._latest_ns, "clock", "the clock went back; waiting until it is where it was")
-        of = ask or _ANY
-        yield from self._freezes.waits(now_ns, of)
-        reserve_ns = 1 if ask is None else self._reserve(of)
-        for gauge in self._gauges:
-            wait = gauge.wait(now_ns, gauge.need(cost, of, reserve_ns), of.object)
-            if wait is not None:
-                yield wait
 
     def _reserve(self, ask: Ask) -> int:
         """The execution time to set aside for a call: what it says, what a limit states, or what was learned."""

@@ -96,13 +96,8 @@ class Book:
 
         `longest_ns`: the longest window that reads a tally.
         """
-        over = [key for key, (_, spend) in self.abandoned.items() if spend.bound_ns <= now_ns]
-        gone = [self.abandoned.pop(key)[1] for key in over]
-        gone += [spend for spend in self.expected if spend.bound_ns <= now_ns]
-        self.recent.extend(replace(spend, arrived_by_ns=spend.bound_ns, ended_ns=spend.bound_ns) for spend in gone)
-        for waiting in (self.expected, self.busy):
-            if waiting:
-                waiting[:] = [spend for spend in waiting if spend.bound_ns > now_ns]
+        if self.abandoned or self.expected or self.busy:
+            self._arrive(now_ns)
         for kind, tally in self._tallies.items():
             history_ns = min(self.history_ns, OBJECT_HISTORY_NS) if kind.per_object else self.history_ns
             reach_ns = 0 if kind.unit == "slots" else max(history_ns, longest_ns.get(kind, 0)) + guard_ns
@@ -111,6 +106,15 @@ class Book:
                 self.remembers_from_ns = max(self.remembers_from_ns or 0, forgot_ns + 1)
         while self.recent and self.recent[0].bound_ns < now_ns - self.history_ns:
             self.recent.popleft()
+
+    def _arrive(self, now_ns: int) -> None:
+        over = [key for key, (_, spend) in self.abandoned.items() if spend.bound_ns <= now_ns]
+        gone = [self.abandoned.pop(key)[1] for key in over]
+        gone += [spend for spend in self.expected if spend.bound_ns <= now_ns]
+        self.recent.extend(replace(spend, arrived_by_ns=spend.bound_ns, ended_ns=spend.bound_ns) for spend in gone)
+        for waiting in (self.expected, self.busy):
+            if waiting:
+                waiting[:] = [spend for spend in waiting if spend.bound_ns > now_ns]
 
     def states(self, now_ns: int) -> tuple[MeterState, ...]:
         """What has arrived, tally by tally."""

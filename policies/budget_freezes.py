@@ -19,6 +19,11 @@ class Freezes:
         }
 
     @property
+    def any(self) -> bool:
+        """Whether there is a freeze, or a way back from one."""
+        return bool(self._scopes)
+
+    @property
     def narrow(self) -> bool:
         """Whether any of them is about some calls only."""
         return any(scope != (None, None) for scope in self._scopes)

@@ -1,4 +1,8 @@
-"""One limit beside what is spent of it: whether a call fits, and if not, from when on it would."""
+"""One limit beside what is spent of it: whether a call fits, and if not, from when on it would.
+
+While there is plenty of room that is known without counting: what was counted once, and all that was added since, is
+never less than what counts now (`Meter.added`). Only where that bound does not fit is counted anew.
+"""
 
 from policies.budget_tally import Tally
 from policies.limits import Ask, ConcurrencyLimit, ExecutionLimit, Limit, RateLimit, Usage, Wait, capacity, window_of
@@ -15,6 +19,11 @@ class Gauge:
         self.capacity = capacity(limit)
         self.window_ns = window_of(limit)
         self._span_ns = 0 if self.window_ns is None else self.window_ns + guard_ns
+        kind = tally.kind
+        self._meter = None if kind.per_object or kind.unit == "execution" else tally.meter(None)
+        self._counted_ns = 0
+        self._fits_until = 0
+        """Since then: while the meter has not added more than this, everything fits."""
 
     @property
     def scoped(self) -> bool:
@@ -25,17 +34,14 @@ class Gauge:
 
     def need(self, cost: int, ask: Ask, reserve_ns: int) -> int:
         """What a call takes of it; 0 if it does not count here."""
+        kind = self.tally.kind
         if not self.tally.covers(ask.operation, ask.object):
             return 0
-        match self.tally.kind.unit:
-            case "calls":
-                return cost
-            case "bytes":
-                return ask.bytes
-            case "execution":
-                return reserve_ns
-            case _:
-                return 1
+        if kind.unit == "calls":
+            return cost
+        if kind.unit == "slots":
+            return 1
+        return ask.bytes if kind.unit == "bytes" else reserve_ns
 
     def used(self, now_ns: int, object_: str | None = None) -> int:
         """What is taken of it."""
@@ -43,9 +49,12 @@ class Gauge:
 
     def wait(self, now_ns: int, need: int, object_: str | None) -> Wait | None:
         """Why so much more does not fit now, or None if it does (or if nothing is needed)."""
-        if need == 0:
+        meter = self._meter
+        if need == 0 or (meter and meter.added + need <= self._fits_until and now_ns >= self._counted_ns):
             return None
         used = self.used(now_ns, object_)
+        if meter is not None:
+            self._counted_ns, self._fits_until = now_ns, meter.added + self.capacity - used
         if used + need <= self.capacity:
             return None
         until_ns = self.room_at(now_ns, used, need, object_)
@@ -75,6 +84,10 @@ class Gauge:
         leaving = meter.leaves(now_ns - self._span_ns, excess)
         return (now_ns if leaving is None else leaving) + (rounds + 1) * self._span_ns
 
+    def shown(self, used: int) -> int:
+        """For people: calls, bytes or (rounded up) execution seconds."""
+        return -(-used // NANOSECOND) if isinstance(self.limit, ExecutionLimit) else used
+
     def usage(self, now_ns: int) -> Usage:
         """How full it is; of a limit per object, the fullest object."""
         fullest, used = None, 0
@@ -82,8 +95,7 @@ class Gauge:
             if (its := self.used(now_ns, object_)) > used:
                 fullest, used = object_, its
         free_at = self.room_at(now_ns, used, 1, fullest)
-        shown = -(-used // NANOSECOND) if isinstance(self.limit, ExecutionLimit) else used
-        return Usage(self.limit.name, shown, self.limit.limit, self.window_ns, free_at, fullest)
+        return Usage(self.limit.name, self.shown(used), self.limit.limit, self.window_ns, free_at, fullest)
 
     def _why(self, used: int, need: int, object_: str | None) -> str:
         name = self.limit.name

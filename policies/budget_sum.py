@@ -39,10 +39,13 @@ class SlidingSum:
 
     def add(self, at_ns: int, units: int) -> None:
         """So many units arrived."""
-        place = bisect_left(self._at, at_ns)
-        if place == len(self._at):
-            self._put(place, at_ns, self.total + units)
+        at = self._at
+        if not at or at[-1] < at_ns:
+            self._first.append(at_ns)
+            at.append(at_ns)
+            self._upto.append(self.total + units)
             return
+        place = bisect_left(at, at_ns)
         if self._at[place] != at_ns:
             self._put(place, at_ns, self._upto[place - 1] if place else self._base)
         for later in range(place, len(self._upto)):
@@ -55,7 +58,10 @@ class SlidingSum:
 
     def until(self, instant_ns: int) -> int:
         """What had arrived up to and including an instant."""
-        place = bisect_right(self._at, instant_ns)
+        at = self._at
+        if at and at[-1] <= instant_ns:
+            return self._upto[-1]
+        place = bisect_right(at, instant_ns)
         return self._upto[place - 1] if place else self._base
 
     def after(self, instant_ns: int) -> int:
@@ -73,9 +79,10 @@ class SlidingSum:
 
     def forget(self, instant_ns: int, at_least: int = 1) -> int | None:
         """Drop the steps up to an instant if they are so many and half of all; the sum stays. The last one dropped."""
-        gone = bisect_right(self._at, instant_ns)
-        if gone < at_least or 2 * gone < len(self._at):
+        fewest = max(at_least, (len(self._at) + 1) // 2)
+        if fewest > len(self._at) or self._at[fewest - 1] > instant_ns:
             return None
+        gone = bisect_right(self._at, instant_ns)
         last = self._at[gone - 1]
         self._base = self._upto[gone - 1]
         del self._first[:gone], self._at[:gone], self._upto[:gone]

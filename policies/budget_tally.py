@@ -36,10 +36,13 @@ def kind_of(limit: Limit) -> Kind:
 class Meter:
     """Units in flight, units expected to have arrived later, and units that arrived."""
 
-    __slots__ = ("_expected", "_held", "_overruns", "past")
+    __slots__ = ("_expected", "_held", "_overruns", "added", "past")
 
     def __init__(self, past: SlidingSum | None = None) -> None:
         self.past = SlidingSum() if past is None else past
+        self.added = 0
+        """Rises by as much as `counted` or more, falls by as much or less. Time alone lets `counted` only fall, unless
+        calls run over their reserve."""
         self._held = 0
         self._overruns: list[int] = []  # sorted; when calls in flight have used up what was set aside
         self._expected: list[tuple[int, int]] = []  # sorted; (the instant by which it has arrived, units)
@@ -47,18 +50,26 @@ class Meter:
     def hold(self, units: int, overrun_ns: int | None = None) -> None:
         """A call in flight counts so many units; from `overrun_ns` on one more for each nanosecond."""
         self._held += units
+        self.added += units
         if overrun_ns is not None:
             insort(self._overruns, overrun_ns)
 
     def release(self, units: int, overrun_ns: int | None = None) -> None:
         """Take back what `hold` did."""
         self._held -= units
+        self.added -= units
         if overrun_ns is not None:
             self._overruns.remove(overrun_ns)
 
     def expect(self, at_ns: int, units: int) -> None:
         """They count as in flight until an instant, and as arrived then."""
         insort(self._expected, (at_ns, units))
+        self.added += units
+
+    def arrive(self, at_ns: int, units: int) -> None:
+        """They have arrived, at this instant at the latest."""
+        self.past.add(at_ns, units)
+        self.added += units
 
     def unexpect(self, at_ns: int, units: int) -> None:
         """Take back what `expect` did, before `advance` has passed that instant."""
@@ -66,16 +77,24 @@ class Meter:
 
     def advance(self, now_ns: int) -> None:
         """What was expected by now has arrived."""
+        if not self._expected or self._expected[0][0] > now_ns:
+            return
         due = bisect_right(self._expected, now_ns, key=_instant)
         for at_ns, units in self._expected[:due]:
             self.past.add(at_ns, units)
         del self._expected[:due]
 
+    def tidy(self, now_ns: int, horizon_ns: int) -> int | None:
+        """The same, and what came before the horizon is forgotten if it is much: the last instant forgotten."""
+        self.advance(now_ns)
+        self.past.thin(now_ns)
+        return self.past.forget(horizon_ns, _FORGET_AT)
+
     def in_flight(self, now_ns: int) -> int:
         """Units held now, time beyond the reserve included."""
-        over = bisect_right(self._overruns, now_ns)
-        if not over:
+        if not self._overruns or self._overruns[0] > now_ns:
             return self._held
+        over = bisect_right(self._overruns, now_ns)
         return self._held + sum(now_ns - at_ns for at_ns in self._overruns[:over])
 
     def counted(self, now_ns: int, since_ns: int) -> int:
@@ -109,26 +128,31 @@ class Tally:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
+        self._everything = kind.operation is None and not kind.per_object
+        self._slots = kind.unit == "slots"
+        self._executes = kind.unit == "execution"
         self._meters: dict[str | None, Meter] = {} if kind.per_object else {None: Meter()}
         """By object; the one least recently used first."""
 
     def covers(self, operation: str | None, object_: str | None) -> bool:
         """Whether such a call counts here."""
+        if self._everything:
+            return True
         if self.kind.per_object and object_ is None:
             return False
         return self.kind.operation is None or self.kind.operation == operation
 
     def units(self, call: Lease | Spend) -> int:
         """What the call counts here."""
+        if self._slots:
+            return 1
         match self.kind.unit:
             case "calls":
                 return call.cost
             case "bytes":
                 return call.bytes
-            case "execution":
-                return call.execution_ns
             case _:
-                return 1
+                return call.execution_ns
 
     def meter(self, object_: str | None) -> Meter:
         """The meter of an object (of everything, if not per object); an empty one, not kept, if nothing is known."""
@@ -161,25 +185,23 @@ class Tally:
 
     def arrive(self, spend: Spend) -> None:
         """A call whose end is known. It takes no slot any more."""
-        if self.kind.unit != "slots" and self.covers(spend.operation, spend.object) and (units := self.units(spend)):
-            at_ns = spend.end_bound_ns if self.kind.unit == "execution" else spend.bound_ns
-            self._touch(spend.object).past.add(at_ns, units)
+        if not self._slots and self.covers(spend.operation, spend.object) and (units := self.units(spend)):
+            at_ns = spend.end_bound_ns if self._executes else spend.bound_ns
+            self._touch(spend.object).arrive(at_ns, units)
 
     def advance(self, now_ns: int, horizon_ns: int) -> int | None:
         """What was expected has arrived; what came before `horizon_ns` is forgotten, a little at a time.
 
         Returns the last instant of which something was forgotten, or None.
         """
-        forgot = None
+        if not self.kind.per_object:
+            return self._meters[None].tidy(now_ns, horizon_ns)
         for object_, meter in list(islice(self._meters.items(), 2)):
-            meter.advance(now_ns)
-            meter.past.thin(now_ns)
-            forgot = meter.past.forget(horizon_ns, _FORGET_AT)
-            if self.kind.per_object:
-                del self._meters[object_]
-                if not meter.idle(horizon_ns):
-                    self._meters[object_] = meter
-        return forgot
+            meter.tidy(now_ns, horizon_ns)
+            del self._meters[object_]
+            if not meter.idle(horizon_ns):
+                self._meters[object_] = meter
+        return None
 
     def _touch(self, object_: str | None) -> Meter:
         if not self.kind.per_object:
@@ -189,7 +211,7 @@ class Tally:
         return meter
 
     def _overrun_ns(self, lease: Lease) -> int | None:
-        return lease.admitted_ns + lease.execution_ns if self.kind.unit == "execution" else None
+        return lease.admitted_ns + lease.execution_ns if self._executes else None
 
     # -- snapshots
 

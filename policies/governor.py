@@ -90,13 +90,7 @@ class Governor:
 
         Limits per object are left out: usage tells their fullest object, which need not be this one's.
         """
-        operation = lease.operation
-        usages = zip(self.budget.limits, self.budget.usage(now_ns), strict=True)
-        self._levels[lease.id] = {
-            usage.name: usage.used
-            for limit, usage in usages
-            if limit.operation in (None, operation) and not limit.per_object
-        }
+        self._levels[lease.id] = self.budget.counted(now_ns, lease.operation)
         if self._adapt:
             self._apply(None, now_ns)  # what others used may have run out meanwhile
         self._objects.admitted(lease, now_ns)

@@ -53,19 +53,35 @@ class LanePicker:
         """
         lane = self.peek(waiting)
         if lane is not None:
-            self._count(lane, waiting)
+            self.picked(lane, waiting)
         return lane
 
     def peek(self, waiting: Mapping[str, object]) -> str | None:
         """The lane that `pick` would pick. Changes nothing."""
-        slack = sorted(
+        passed_over, floored = self._passed_over, len(self._period)
+        for lane, period in self._period.items():
+            if period - passed_over[lane] <= floored:  # else no floor can break yet, whoever is passed over
+                slack = self._slack(waiting)
+                if any(left <= place for place, (left, _, _) in enumerate(slack)):
+                    return slack[0][2]
+                break
+        for lane in LANES:
+            if waiting.get(lane):
+                return lane
+        return None
+
+    def _slack(self, waiting: Mapping[str, object]) -> list[tuple[int, int, str]]:
+        return sorted(
             (self._period[lane] - 1 - self._passed_over[lane], LANES.index(lane), lane)
             for lane in self._period
             if waiting.get(lane)
         )
-        if any(left <= place for place, (left, _, _) in enumerate(slack)):
-            return slack[0][2]
-        return next((lane for lane in LANES if waiting.get(lane)), None)
+
+    def picked(self, picked: str, waiting: Mapping[str, object]) -> None:
+        """Count a pick of the lane that `peek` told."""
+        for lane in self._period:
+            kept = waiting.get(lane) and lane != picked
+            self._passed_over[lane] = self._passed_over[lane] + 1 if kept else 0
 
     def snapshot(self) -> LaneState:
         """The counters, to go on later exactly as if nothing had happened."""
@@ -89,11 +105,6 @@ class LanePicker:
         """The most picks out of so many that floors can take from the first lane."""
         early = len(self._period) - 1
         return sum(-(-picks // (period - early)) for period in self._period.values())
-
-    def _count(self, picked: str, waiting: Mapping[str, object]) -> None:
-        for lane in self._period:
-            kept = waiting.get(lane) and lane != picked
-            self._passed_over[lane] = self._passed_over[lane] + 1 if kept else 0
 
 
 def _check(floors_percent: Mapping[str, int]) -> None:

@@ -73,6 +73,8 @@ class Order:
         self._in_flight: Counter[str] = Counter()
         self._waiting = 0
         self._idle: deque[Place] = deque()
+        self._head: Line | None = None
+        """The line that goes next, if that is known; anything that may change it forgets it."""
         self.lines_live = 0
         """Lines with a call that may go."""
 
@@ -120,9 +122,8 @@ class Order:
             return None
         if line.first() is None:
             raise LookupError(f"the line {line.place} has to be filled before the next call is known")
-        self._picker.pick({lane: shares.waiting for lane, shares in self._lanes.items()})
-        flow = self._tenants[line.place.lane][line.place.tenant].flows[line.place.workload]
-        return self._take(flow, line)
+        self._picker.picked(line.place.lane, self._waiting_by_lane())
+        return self._take(line)
 
     def ended(self, item: Item, cost: int | None = None) -> None:
         """The call is over. `cost`: what it cost in fact, if that is known only now."""
@@ -162,6 +163,7 @@ class Order:
         for lane, tenants in self._tenants.items():
             for name in changed & tenants.keys():
                 self._lanes[lane].change(tenants[name], shares.get(name, EQUAL))
+        self._head = None
 
     def set_workloads(self, shares: Mapping[str, Share]) -> None:
         """The same for workloads, against the other workloads of their tenant. Minima are for tenants only."""
@@ -174,6 +176,7 @@ class Order:
                     share = shares.get(name, EQUAL)
                     if share.weight != flow.weight:
                         tenant.shares.change(flow, share)
+        self._head = None
 
     @property
     def tenants(self) -> Mapping[str, Share]:
@@ -188,6 +191,7 @@ class Order:
     def set_floors(self, floors_percent: Mapping[str, int]) -> None:
         """Other floors for the lower lanes, from the next pick on. Raises ValueError."""
         self._picker = LanePicker(floors_percent, self._picker.snapshot())
+        self._head = None
 
     @property
     def picker(self) -> LanePicker:
@@ -258,17 +262,20 @@ class Order:
     # within --------------------------------------------------------------------------------------------------
 
     def _first(self) -> Line | None:
-        lane = self._picker.peek({lane: shares.waiting for lane, shares in self._lanes.items()})
-        if lane is None:
-            return None
-        tenant = self._lanes[lane].first()
-        flow = tenant.shares.first() if tenant is not None else None
-        return flow.first() if flow is not None else None
+        if self._head is None and (lane := self._picker.peek(self._waiting_by_lane())) is not None:
+            tenant = self._lanes[lane].first()
+            flow = tenant.shares.first() if tenant is not None else None
+            self._head = flow.first() if flow is not None else None
+        return self._head
 
-    def _take(self, flow: Flow, line: Line) -> Item:
+    def _waiting_by_lane(self) -> dict[str, int]:
+        return {lane: shares.waiting for lane, shares in self._lanes.items()}
+
+    def _take(self, line: Line) -> Item:
         item = line.pop()
         lane, name = line.place.lane, line.place.tenant
         tenant = self._tenants[lane][name]
+        flow = tenant.flows[line.place.workload]
         tenant.shares.charge(flow, item.cost)
         self._lanes[lane].charge(tenant, item.cost)
         self._waiting -= 1
@@ -287,6 +294,7 @@ class Order:
         return charged
 
     def _settle(self, item: Item, difference: int) -> None:
+        self._head = None
         tenant = self._tenants[item.place.lane].get(item.place.tenant)
         if tenant is None:
             return  # it owed nothing and was forgotten
@@ -323,14 +331,17 @@ class Order:
 
     def _shown(self, flow: Flow, line: Line) -> None:
         """A line has changed: let its flow, its tenant and its lane know."""
+        self._head = None
         lane = line.place.lane
         tenant = self._tenants[lane][line.place.tenant]
         before = flow.live
         flow.show(line)
         self.lines_live += flow.live - before
         if flow.live:
-            tenant.shares.wake(flow)
-            self._lanes[lane].wake(tenant)
+            if not flow.waits:
+                tenant.shares.wake(flow)
+            if not tenant.waits:
+                self._lanes[lane].wake(tenant)
             return
         tenant.shares.rest(flow)
         if not tenant.shares.waiting:

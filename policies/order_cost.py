@@ -1,13 +1,15 @@
 """What a call costs the one who has it made: the time for which it alone would keep the system busy.
 
-A limit of N per W is kept busy for W / N by each unit; C places are kept busy for the C-th part of the time that a
-call is there. A call costs the most that any of its limits says, so whoever makes slow calls pays for the places they
-hold, and where only the rate is scarce all calls cost the same.
+A limit of N per W is kept busy for W / N by each unit; C places are kept busy for the C-th part of the time that a call
+is there; L seconds of execution per W for W / L of each second that it executes, which is taken to be the time that it
+is there. Limits per object keep their object busy and not the system, so they are left out. A call costs the most that
+any of its limits says, so whoever makes slow calls pays for the places they hold, and where only the rate is scarce all
+calls cost the same.
 """
 
 from collections.abc import Iterable
 
-from policies.limits import ConcurrencyLimit, RateLimit
+from policies.limits import ConcurrencyLimit, ExecutionLimit, RateLimit, capacity
 
 SPREAD = 4
 
@@ -27,8 +29,12 @@ def settled_cost(expected: int, found: int) -> int:
 
 
 def _busy_ns(limit: object, held_ns: int, units: int) -> int:
+    if getattr(limit, "per_object", False):
+        return 0
     if isinstance(limit, RateLimit):
         return limit.window_ns * units // limit.limit
     if isinstance(limit, ConcurrencyLimit):
         return held_ns // limit.limit
+    if isinstance(limit, ExecutionLimit):
+        return held_ns * limit.window_ns // capacity(limit)
     return 0

@@ -94,14 +94,15 @@ class Backlog:
 
     async def longest_keys(self, count: int) -> list[tuple[str, int]]:
         """The keys with the most open calls, more than one, and how many; the longest first."""
-        c = s.call.c
-        number = func.count()
-        query = (
-            select(c.order_ref, number)
-            .where(literal_column("open = 1"), c.order_ref.like(f"{self._system}|%"))
+        c, of = s.call.c, s.call.alias("of")
+        behind = (
+            select(c.order_ref)
+            .where(literal_column(s.BEHIND), c.order_ref.like(f"{self._system}|%"))
             .group_by(c.order_ref)
-            .having(number > 1)
-            .order_by(number.desc(), c.order_ref)
+            .order_by(func.count().desc(), c.order_ref)
             .limit(count)
+            .subquery()
         )
-        return [(ref, int(found)) for ref, found in await self._reads.rows(query)]
+        number = select(func.count()).where(of.c.order_ref == behind.c.order_ref, literal_column("of.open = 1"))
+        found = await self._reads.rows(select(behind.c.order_ref, number.scalar_subquery()))
+        return sorted(((ref, int(calls)) for ref, calls in found), key=lambda pair: (-pair[1], pair[0]))

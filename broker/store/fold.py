@@ -6,6 +6,7 @@ stays before. Duplicates are recognised here, inside the transaction, where nobo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -191,6 +192,7 @@ class Folder:
         rows = [_change_values(change) for change in changes]
         if await self._many(connection, self._q.call_change, self._q.call_change.arrange(rows)) != len(rows):
             raise Conflict("a call of this unit is no longer in the state that the change starts from")
+        await self._many(connection, self._q.call_settled, _settled(changes))
         closed = [{"ref": change.call.order_ref} for change in changes if change.call.status not in OPEN]
         promoted = await self._many(connection, self._q.promote, self._q.promote.arrange(closed))
         promoted += await orders.move_calls(connection, self._q, units, audits)
@@ -275,6 +277,18 @@ def _call_values(row: CallRow, seq: int) -> dict[str, Any]:
 
 def _change_values(change: CallChange) -> dict[str, Any]:
     return {**msgspec.structs.asdict(change.call), "of_seq": change.call.seq, "was": change.was}
+
+
+def _settled(changes: Iterable[CallChange]) -> list[tuple[Any, ...]]:
+    """How many more, or fewer, calls there are in each state in which nothing is left to do."""
+    more: Counter[tuple[str, str, str]] = Counter()
+    for change in changes:
+        call = change.call
+        if call.status not in OPEN:
+            more[call.system, call.lane, call.status] += 1
+        if change.was not in OPEN:
+            more[call.system, call.lane, change.was] -= 1
+    return [(*key, count) for key, count in more.items()]
 
 
 def _request_facts(row: CallRow) -> str:

@@ -257,10 +257,17 @@ class Reads:
         return [read_call(row) for row in await self.rows(query)]
 
     async def call_counts(self) -> dict[tuple[str, str, str], int]:
-        """Calls by system, lane and status."""
+        """Calls by system, lane and status: what is open is counted, what is settled was. Several looks, one writer."""
         c = s.call.c
-        query = select(c.system, c.lane, c.status, func.count()).group_by(c.system, c.lane, c.status)
-        return {(system, lane, status): count for system, lane, status, count in await self.rows(query)}
+        found: Counter[tuple[str, str, str]] = Counter()
+        for (system, lane, *_), count in (await self.waiting_by_flow()).items():
+            found[system, lane, "waiting"] += count
+        pending = select(c.system, c.lane, c.status, func.count()).where(
+            literal_column("status IN ('in_flight', 'unknown')")
+        )
+        for query in (pending.group_by(c.system, c.lane, c.status), select(s.call_settled)):
+            found.update({(system, lane, status): count for system, lane, status, count in await self.rows(query)})
+        return dict(+found)
 
     async def waiting_by_flow(self) -> dict[tuple[str, str, str, str], int]:
         """Waiting calls by system, lane, tenant and workload; those behind others of their key included."""
@@ -308,9 +315,8 @@ class Reads:
     async def spend_sums(self, system: str) -> list[SpendSum]:
         """What the spends add up to that are no longer there one by one, oldest first."""
         c = s.spend_sum.c
-        return [
-            SpendSum(*row) for row in await self.rows(select(s.spend_sum).where(c.system == system).order_by(c.seq))
-        ]
+        query = select(s.spend_sum).where(c.system == system).order_by(c.seq)
+        return [SpendSum(*row) for row in await self.rows(query)]
 
     async def last_spend(self) -> int:
         """The highest spend id given so far."""

@@ -135,6 +135,7 @@ Index("call_ready", call.c.system, call.c.lane, call.c.seq, sqlite_where=_ready,
 BEHIND = "open = 1 AND ready = 0 AND status = 'waiting'"
 """Calls that wait behind others of their key."""
 Index("call_behind", *_line[:4], sqlite_where=text(BEHIND), postgresql_where=text(BEHIND))
+Index("call_behind_key", call.c.order_ref, sqlite_where=text(BEHIND), postgresql_where=text(BEHIND))
 _due = text("ready = 1 AND not_before > 0")
 Index("call_due", call.c.system, call.c.not_before, sqlite_where=_due, postgresql_where=_due)
 _open = text("open = 1")
@@ -143,6 +144,17 @@ Index("call_key", call.c.key)
 Index("call_document", call.c.document)
 _pending = text("status IN ('in_flight', 'unknown')")
 Index("call_unsettled", call.c.system, call.c.status, sqlite_where=_pending, postgresql_where=_pending)
+
+call_settled = Table(
+    "call_settled",
+    metadata,
+    Column("system", String, primary_key=True),
+    Column("lane", String, primary_key=True),
+    Column("status", String, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+"""How many calls there are that are neither waiting, nor in flight, nor unknown: the ledger never forgets, and a start
+must not count it."""
 
 spend = Table(
     "spend",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Dialect, Table, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy.dialects import sqlite
 
 from broker.store import schema as s
 
@@ -97,6 +98,12 @@ def _call_move() -> Any:
     )
 
 
+def _call_settled() -> Any:
+    row = sqlite.insert(s.call_settled).values({c.name: bindparam(c.name) for c in s.call_settled.columns})
+    key = (s.call_settled.c.system, s.call_settled.c.lane, s.call_settled.c.status)
+    return row.on_conflict_do_update(index_elements=key, set_={"count": s.call_settled.c.count + row.excluded.count})
+
+
 def _control_end(*more: Any) -> Any:
     return (
         update(s.control)
@@ -141,6 +148,7 @@ class Statements:
         self.milestone = Compiled(_insert(s.milestone), dialect)
         self.call = Compiled(_call_insert(), dialect)
         self.call_change = Compiled(_call_change(), dialect)
+        self.call_settled = Compiled(_call_settled(), dialect)
         self.promote = Compiled(_promote(), dialect)
         self.spend = Compiled(_insert(s.spend), dialect)
         self.spend_end = Compiled(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.limits import ConcurrencyLimit, RateLimit
+from policies.limits import ConcurrencyLimit, ExecutionLimit, RateLimit
 from policies.order_cost import cost_us, settled_cost
 
 RATE = RateLimit(10, 1_000_000_000, "10/1s")
@@ -15,6 +15,16 @@ PLACES = ConcurrencyLimit(5)
 )
 def test_a_call_costs_the_most_that_any_limit_says(held_ms, units, cost_ms):
     assert cost_us([RATE, PLACES], held_ms * 1_000_000, units) == cost_ms * 1_000
+
+
+def test_where_execution_time_is_scarce_a_call_costs_by_how_long_it_executes():
+    limits = [RATE, ExecutionLimit(20, 300_000_000_000, "20 execution-seconds/300s")]
+    assert [cost_us(limits, held_ms * 1_000_000) for held_ms in (1, 40, 2_000)] == [100_000, 600_000, 30_000_000]
+
+
+def test_a_limit_of_each_object_makes_no_call_dearer():
+    scarce = RateLimit(20, 86_400_000_000_000, "20/day per object", per_object=True)
+    assert cost_us([RATE, scarce, ConcurrencyLimit(1, "one", per_object=True)], 500_000_000) == 100_000
 
 
 def test_a_call_costs_something_where_nothing_is_limited():
