@@ -19,6 +19,7 @@ tidegate (rest for one: what stands below relies on what stands above)
 │   ├── timers            messages at their moment
 │   ├── orders            standing orders begin and end in time
 │   ├── housekeeping      a short write-ahead log
+│   ├── reconciler        the ledger held against the systems
 │   └── watchdog          replaces the silent
 └── doors (one for one)
     ├── http              messages in, status out, operator verbs
@@ -62,7 +63,10 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
                 (leaf("credit-policy"), leaf("erp-requests"), *optional("incident-exposure"), *optional("workflow")),
             ),
             SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0), *callers)),
-            SupervisorSpec("services", (leaf("timers"), leaf("orders"), leaf("housekeeping"), leaf("watchdog"))),
+            SupervisorSpec(
+                "services",
+                (leaf("timers"), leaf("orders"), leaf("housekeeping"), leaf("reconciler"), leaf("watchdog")),
+            ),
             SupervisorSpec("doors", (leaf("http"), *optional("amqp"))),
         ),
     )

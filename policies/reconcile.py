@@ -81,6 +81,8 @@ class Difference(Struct, frozen=True):
     expected: str
     found: str
     advice: str
+    document: str = ""
+    """The document that was found, if it is one."""
 
     @property
     def sentence(self) -> str:
@@ -114,7 +116,10 @@ def compare(intents: Iterable[Intent], papers: Iterable[Paper], still_since: int
         tally.intents += 1
         found += _judge(intent, by_reference.pop(intent.intent_id, ()), still_since, tally)
     for reference, left in by_reference.items():
-        found += [_difference("document.unexplained", reference, "", "no document", _papers([one])) for one in left]
+        found += [
+            _difference("document.unexplained", reference, "", "no document", _papers([one]), one.document_id)
+            for one in left
+        ]
     return found
 
 
@@ -135,7 +140,8 @@ def _judge(intent: Intent, papers: Sequence[Paper], still_since: int, tally: Tal
         "exception": "exception.posted",
         "waiting": "waiting.posted",
     }.get(intent.status, "unknown.posted")  # type: ignore[assignment]
-    return [_of(kind, intent, f"no document, as it is {intent.status}", _papers(papers)), *differing]
+    expected = f"no document, as it is {intent.status}"
+    return [_of(kind, intent, expected, _papers(papers), papers[0].document_id), *differing]
 
 
 def _without(intent: Intent, still_since: int, tally: Tally) -> list[Difference]:
@@ -168,13 +174,13 @@ def _differing(intent: Intent, paper: Paper) -> list[Difference]:
     return found
 
 
-def _of(kind: Kind, intent: Intent, expected: str, found: str) -> Difference:
-    return _difference(kind, intent.intent_id, intent.key, expected, found)
+def _of(kind: Kind, intent: Intent, expected: str, found: str, document: str = "") -> Difference:
+    return _difference(kind, intent.intent_id, intent.key, expected, found, document)
 
 
-def _difference(kind: Kind, intent_id: str, key: str, expected: str, found: str) -> Difference:
+def _difference(kind: Kind, intent_id: str, key: str, expected: str, found: str, document: str) -> Difference:
     owner, advice = OWNERS[kind]
-    return Difference(kind, intent_id, key, owner, expected, found, advice)
+    return Difference(kind, intent_id, key, owner, expected, found, advice, document)
 
 
 def _papers(papers: Sequence[Paper]) -> str:

@@ -68,17 +68,24 @@ class Errands:
     async def ask(self, kind: str, name: str, ways: Ways, urgent: bool = False) -> tuple[Answer, Any]:
         """Have a call made when there is room for it; what came of it.
 
-        Cancelled before it has started, it is not made. Raises CancelledError as well when the caller ends.
+        Cancelled before it has started, it is not made.
         """
         errand = _Errand(kind, name, ways, urgent, asyncio.get_running_loop().create_future())
         self._waiting.append(errand)
         self._wake()
         return await errand.answer
 
+    @property
+    def seconds_a_call(self) -> float:
+        """How long after one the next may start at the earliest."""
+        return self._pause_ns(0) / 1e9
+
     def end(self) -> None:
-        """The caller ends: whoever waits is told by a cancellation."""
+        """The caller ends: whoever waits is told that nothing was sent."""
         while self._waiting:
-            self._waiting.popleft().answer.cancel()
+            errand = self._waiting.popleft()
+            if not errand.answer.done():
+                errand.answer.set_result((Answer(NotSent("the caller is being restarted")), None))
 
     def due_ns(self) -> int | None:
         """When the next may start, as far as its share tells; None if there is none, or one is under way."""

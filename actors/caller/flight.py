@@ -15,7 +15,10 @@ from broker.store.unit import Unit
 
 
 class Flight(msgspec.Struct):
-    """A call on its way: `post`, `find`, or `look` (a waiting call that is looked up instead of sent). It leaves at the moment of its admission, or as soon after as it can."""
+    """A call on its way: `post`, `find`, or `look` (a waiting call that is looked up instead of sent).
+
+    It leaves at the moment of its admission, or as soon after as it can.
+    """
 
     admission: Admission
     kind: str

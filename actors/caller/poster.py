@@ -20,6 +20,7 @@ from actors.caller.events import gate_rows, restored
 from actors.caller.first_looks import FirstLooks
 from actors.caller.flight import Flight, begin
 from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.idle import idle
 from actors.caller.insist import RETRY_SECONDS, insist
 from actors.caller.lookups import LookUps
 from actors.caller.numbers import SpendNumbers
@@ -67,7 +68,7 @@ class Poster:
         budget, for comparisons with the ledger.
         """
         self._store = store
-        self._adapter = adapter
+        self.adapter = self._adapter = adapter
         self.gate = gate
         self._results = results
         self._controls = controls
@@ -112,7 +113,7 @@ class Poster:
                     await self._folding.step(self._numbers.next, self.gate.budget.limits, context)
                     stands = self._stands(context.clock.boot_ns())
                     await self._questions.ask_if_due(group, context, self._numbers, stands)
-                    await self._idle(context, wait_seconds)
+                    await idle(self._wake, min(wait_seconds, 1.0), context)
         finally:
             self._store.unwatch(self._follow)
             self.errands.end()
@@ -134,18 +135,6 @@ class Poster:
                 self._due_at = min(later, self._due_at or later)
         if more or unit.controls or unit.control_ends:
             self._wake.set()
-
-    async def _idle(self, context: Context, seconds: float) -> None:
-        if not self._wake.is_set():
-            waiter = asyncio.ensure_future(self._wake.wait())
-            stop = asyncio.ensure_future(context.stop_asked.wait())
-            alarm = asyncio.ensure_future(context.clock.sleep(min(seconds, 1.0)))
-            try:
-                await asyncio.wait({waiter, stop, alarm}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (waiter, stop, alarm):
-                    task.cancel()
-        self._wake.clear()
 
     async def looked(self, context: Context) -> None:
         """The system was looked at: read what came of it, and go on with what was held back."""

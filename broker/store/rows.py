@@ -357,11 +357,11 @@ class ReconciliationRow(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     system: str
+    of: int | None = None
     why: str
     started_at: int
     ended_at: int
     facts: str
-    of: int | None = None
 
 
 class StrayRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 `GET <documents>/list?after=CURSOR&since=MOMENT&limit=N` answers {"items": [...], "next": CURSOR or null}. The order is
 that of the references as bytes in UTF-8, and of document ids within a reference; a document that is posted meanwhile
-is in the listing if its place is still ahead. The cursor is opaque. `since` leaves out what was posted before (RFC 3339,
-by the ERP's clock).
+is in the listing if its place is still ahead. The cursor is opaque. `since` leaves out what was posted before it
+(RFC 3339, by the ERP's clock).
 """
 
 import re

@@ -1,9 +1,8 @@
-"""A store that is older than it once was is noticed when it is opened, whatever was put back; one that is not, never."""
+"""A store that is older than it once was is noticed when it is opened; one that is not, never."""
 
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
@@ -73,7 +72,7 @@ async def test_a_store_that_was_stopped_or_killed_is_as_it_was(tmp_path: Path) -
     await grown(place, 3)
     assert await reopened(place) is None
     command = [sys.executable, "-c", WRITE_AND_DIE, str(place), str(ROOT)]
-    assert subprocess.run(command, check=False, cwd=ROOT).returncode == -signal.SIGKILL
+    assert (await anyio.run_process(command, check=False, cwd=ROOT)).returncode == -signal.SIGKILL
     assert await reopened(place) is None
     assert await reopened(place) is None
 
