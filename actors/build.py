@@ -32,6 +32,7 @@ from actors.operator_clock import OrderClock
 from actors.operator_settings import LiveSettings
 from actors.processes_build import caller, caller_name, connected, deciders
 from actors.processes_results import ProcessTeller
+from actors.reconciler import Reconciler
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -137,6 +138,7 @@ class Builder:
             "timers": lambda: Timers(self._store, self._acceptor),
             "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace, house.onlooker),
             "housekeeping": lambda: Housekeeping(self._store),
+            "reconciler": self._reconciler,
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION, self.approvals), listen.dup),
         }
@@ -193,10 +195,16 @@ class Builder:
             self._numbers,
             ask_limits_seconds=erp.ask_limits_seconds,
             pace=pace,
+            share_percent=settings.reconcile.share_percent,
         )
         house.poster = house.desk.poster = house.posters[SYSTEM] = poster
         house.live.apply()
         return poster
+
+    def _reconciler(self) -> Actor:
+        house, chosen = self.house, self._settings.reconcile
+        house.reconciler = Reconciler(self._store, house.posters, chosen.every_hours, chosen.look_first_hours)
+        return house.reconciler
 
     def _caller(self, system: str) -> Actor:
         assert self._teller is not None, "there are callers only with a workflow"

@@ -20,7 +20,7 @@ from actors.doors.http.server import bind
 from actors.faults import with_faults
 from actors.house import House
 from actors.runtime.actor import Context
-from actors.runtime.clock import Clock, SystemClock
+from actors.runtime.clock import Clock, SystemClock, microseconds
 from actors.runtime.entropy import Entropy, SystemEntropy
 from actors.runtime.events import ChildCrashed, ChildRestarting, SupervisionEvent
 from actors.runtime.loopwatch import LoopWatch
@@ -108,7 +108,9 @@ async def _opened(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
         waiting = False
         while True:
             try:
-                store = await stack.enter_async_context(Store(settings.directory))
+                at = microseconds(clock.now())
+                store = Store(settings.directory, settings.mark, at, settings.data.look_first)
+                await stack.enter_async_context(store)
                 break
             except StoreInUse as problem:
                 if not settings.daemon.standby:

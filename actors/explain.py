@@ -100,6 +100,8 @@ class Explainer:
 
     async def _call(self, key: str, call: Call) -> Explanation:
         match call.status:
+            case "done" if (told := await self._differs(key, call)) is not None:
+                return told
             case "done":
                 return Explanation(key, "done", f"It is posted at the ERP as {call.document}; nothing is left to do.")
             case "refused":
@@ -122,6 +124,14 @@ class Explainer:
                 return Explanation(key, "unknown", sentence, owner="it")
             case _:
                 return await self._waiting(key, call)
+
+    async def _differs(self, key: str, call: Call) -> Explanation | None:
+        """What was seen when the ledger was held against the system, if it did not agree."""
+        for trouble in await self._house.store.reads.exceptions(call.key):
+            if trouble.intent_id == call.intent_id and trouble.failure.startswith("ledger."):
+                sentence = f"It was posted as {call.document}, but it needs the {trouble.owner} team: {trouble.cause}"
+                return Explanation(key, trouble.failure, sentence, owner=trouble.owner)
+        return None
 
     async def _owner(self, call: Call) -> str:
         exceptions = await self._house.store.reads.exceptions(call.key)
@@ -146,6 +156,8 @@ class Explainer:
         poster = house.posters.get(call.system)
         if poster is None:
             return Explanation(key, "stopped", "The ERP's caller is being restarted.", owner="it")
+        if (looking := poster.first_looks.closed) is not None:
+            return Explanation(key, "reconciling", f"It waits for the ERP: {looking.reason}.", owner="it")
         order = poster.gate.order
         before = await Backlog(house.store.reads, call.system).before(call)
         flows = {flow[1:]: n for flow, n in house.store.counters.flows.items() if flow[0] == call.system}

@@ -12,6 +12,7 @@ from actors.doors.desk import Desk
 from actors.onlooker import Onlooker
 from actors.operator_clock import Pace
 from actors.operator_settings import LiveSettings
+from actors.reconciler import Reconciler
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
 from actors.runtime.supervisor import Supervisor
@@ -44,6 +45,7 @@ class House:
     """The caller of each system, the ERP's among them."""
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
+    reconciler: Reconciler | None = None
     restarts: int = 0
     broker_problem: str | None = None
     recent: list[dict[str, Any]] = field(default_factory=list)
@@ -60,6 +62,11 @@ class House:
         consumers = {row.queue: row.consumers for row in await self.queues()}
         wanted = [queue for queues in self.consumed.values() for queue in queues]
         return self.store.writer.failure is None and all(consumers.get(queue, 0) > 0 for queue in wanted)
+
+    def reconciling(self) -> dict[str, str]:
+        """Systems that nothing is posted to before they were looked at after a restore, and why."""
+        closed = {name: poster.first_looks.closed for name, poster in self.posters.items()}
+        return {name: why.reason for name, why in closed.items() if why is not None}
 
     async def queues(self) -> list[QueueStatistics]:
         """What the broker says of its queues; nothing while it is away."""

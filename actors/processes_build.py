@@ -67,4 +67,13 @@ def caller(system: str, settings: Settings, house: House, teller: ProcessTeller,
     shares = flow.tenant_shares(), flow.workload_shares()
     gate = Gate(parse_limits(saas.limits), house.entropy.random, floors, *shares)
     results = Results(house.broker, house.registry, name, teller)
-    return Poster(house.store, adapter, gate, results, house.controls, name, numbers)
+    return Poster(
+        house.store,
+        adapter,
+        gate,
+        results,
+        house.controls,
+        name,
+        numbers,
+        share_percent=settings.reconcile.share_percent,
+    )

@@ -21,6 +21,10 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the durable state lives."""
 
     directory: str = ".tidegate"
+    mark_file: str = ""
+    """Where it is kept how far the store was (default: beside it). Elsewhere, a directory put back whole is noticed."""
+    look_first: bool = False
+    """The store may be older than what was posted, whatever its mark says: look at the systems before posting."""
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +63,19 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reserve_percent: int = 0
     ask_limits_seconds: float = 0.0
     rest_seconds_max: float = 60.0
+
+
+class Reconcile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ledger held against the systems. `every_hours`: how often in the background (0: never).
+
+    `share_percent`: of each rate of a system, and of the time of one call, that comparisons may use.
+    `look_first_hours`: after a restore, how long everything is looked up before it is sent to a system that has no
+    listing of its documents.
+    """
+
+    every_hours: float = 24.0
+    share_percent: int = 10
+    look_first_hours: float = 168.0
 
 
 class TenantShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,7 +182,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flow: Flow = Flow()
     calendar: CalendarSettings = CalendarSettings()
     plan: Plan = Plan()
+    reconcile: Reconcile = Reconcile()
     daemon: Daemon = Daemon()
+
+    @property
+    def mark(self) -> Path | None:
+        """Where the store's mark is; None: beside the store."""
+        return Path(self.data.mark_file) if self.data.mark_file else None
 
     @property
     def directory(self) -> Path:
@@ -210,6 +233,9 @@ def check(settings: Settings) -> Settings:
     _range("erp.ask_limits_seconds", settings.erp.ask_limits_seconds, 0, 86_400)
     _range("erp.rest_seconds_max", settings.erp.rest_seconds_max, 1, 3_600)
     _range("erp.lost_seconds", settings.erp.lost_seconds, 0, 86_400)
+    _range("reconcile.every_hours", settings.reconcile.every_hours, 0, 8_784)
+    _range("reconcile.share_percent", settings.reconcile.share_percent, 1, 100)
+    _range("reconcile.look_first_hours", settings.reconcile.look_first_hours, 1, 8_784)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)

@@ -9,6 +9,7 @@ import msgspec
 from actors import gate_view
 from actors.explain import Explainer, Explanation
 from actors.house import House
+from actors.reconciler_view import overview as ledger_overview
 from actors.runtime.clock import moment
 from broker.store.backlog import Backlog
 from broker.store.reads import MessageRecord, Milestone
@@ -199,6 +200,7 @@ class Status:
                 {"kind": kind, "phase": phase, "outcome": outcome, "count": count}
                 for (kind, phase, outcome), count in (await house.store.reads.process_counts()).items()
             ],
+            "ledger": ledger_overview(house),
             "messages": {
                 "accepted": house.store.counters.accepted,
                 "duplicates": house.store.counters.duplicates,

@@ -20,6 +20,7 @@ tidegate (rest for one: what stands below relies on what stands above)
 │   ├── orders            standing orders begin and end in time
 │   ├── housekeeping      a short write-ahead log
 │   ├── dead-letters      what the broker gave up on -> exceptions (RabbitMQ only)
+│   ├── reconciler        the ledger held against the systems
 │   └── watchdog          replaces the silent
 └── doors (one for one)
     ├── http              messages in, status out, operator verbs
@@ -65,7 +66,14 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
             SupervisorSpec("callers", (leaf("erp-poster", stop_seconds=25.0), *callers)),
             SupervisorSpec(
                 "services",
-                (leaf("timers"), leaf("orders"), leaf("housekeeping"), *optional("dead-letters"), leaf("watchdog")),
+                (
+                    leaf("timers"),
+                    leaf("orders"),
+                    leaf("housekeeping"),
+                    *optional("dead-letters"),
+                    leaf("reconciler"),
+                    leaf("watchdog"),
+                ),
             ),
             SupervisorSpec("doors", (leaf("http"), *optional("amqp"))),
         ),

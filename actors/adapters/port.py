@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from datetime import datetime
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from broker.store.rows import Call
 from policies.limits import Limit
+from policies.reconcile import Paper
 from policies.recoverability import FailureClass
 from policies.signals import NOTHING, Reading
 
@@ -44,6 +46,17 @@ class Absent(msgspec.Struct, frozen=True, tag=True):
     """A look-up's answer: the system has no document of this intent."""
 
 
+class Listed(msgspec.Struct, frozen=True, tag=True):
+    """One page of a system's documents, in the order of their references; `next` is where to go on, None at the end."""
+
+    papers: tuple[Paper, ...]
+    next: str | None
+
+
+class CannotList(msgspec.Struct, frozen=True, tag=True):
+    """The system has no listing: it can only be asked for one intent at a time."""
+
+
 Outcome: TypeAlias = Posted | Failed | NotSent | Lost | Absent
 
 
@@ -56,6 +69,28 @@ class Answer(msgspec.Struct, frozen=True):
     outcome: Outcome
     server_ns: int | None = None
     reading: Reading = NOTHING
+
+
+@runtime_checkable
+class Lister(Protocol):
+    """What an adapter may be as well: one whose documents can be held against our ledger. Nothing here posts.
+
+    A system that has no listing is still asked intent by intent.
+    """
+
+    async def list_documents(
+        self, after: str | None, since: datetime | None
+    ) -> tuple[Answer, Listed | CannotList | None]:
+        """One page in the order of references, as bytes, from the cursor `after` on (None: the first).
+
+        `since`: what the system says it posted earlier may be left out. No page when the call itself failed; then the
+        answer says how. With a page the answer's outcome is `Absent`.
+        """
+        ...
+
+    async def papers(self, intent_id: str) -> tuple[Answer, tuple[Paper, ...] | None]:
+        """All documents of one intent; None when the call failed."""
+        ...
 
 
 class Adapter(Protocol):

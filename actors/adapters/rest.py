@@ -10,19 +10,24 @@ import aiohttp
 import msgspec
 
 from actors.adapters.classify import classify, limited
-from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Outcome, Posted
+from actors.adapters.port import Absent, Answer, CannotList, Failed, Listed, Lost, NotSent, Outcome, Posted
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.messages import AdjustmentRequest
 from policies.limit_words import parse_limit
 from policies.limits import Limit
+from policies.reconcile import Paper
 from policies.recoverability import FailureClass
 from policies.retry_after import parse_retry_after
 from policies.signals import NOTHING, TEXT_MAX, Answered, Reading, Vendor, read
 from policies.vendors import VENDORS
 
 ANSWER_BYTES_MAX = 256 * 1024
+PAGE = 500
+"""Documents that are asked for at once."""
+PAGE_BYTES_MAX = 8 * ANSWER_BYTES_MAX
+_NO_LISTING = (404, 405, 501)
 _TIMING = re.compile(r"(?:^|,)\s*total\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:[;,]|$)", re.ASCII)
 
 
@@ -37,6 +42,19 @@ class Document(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     items: list[Document]
+
+
+class _Listed(msgspec.Struct):
+    document_id: str
+    reference: str
+    amount: str
+    currency: str
+    account_id: str
+
+
+class _Page(msgspec.Struct):
+    items: list[_Listed]
+    next: str | None = None
 
 
 class _Problem(msgspec.Struct):
@@ -61,6 +79,7 @@ class RestAdapter:
     deduplicates = True
     finds = True
     tells_limits = True
+    _path = "/adjustments"
 
     def __init__(
         self,
@@ -123,11 +142,11 @@ class RestAdapter:
             "kind": request.kind,
         }
         headers = {"Idempotency-Key": call.intent_id}
-        return await self._ask("POST", "/adjustments", call, json=body, headers=headers)
+        return await self._ask("POST", self._path, call, json=body, headers=headers)
 
     async def find_by_intent(self, call: Call) -> Answer:
         """GET /adjustments?reference=..."""
-        return await self._ask("GET", "/adjustments", call, params={"reference": call.intent_id})
+        return await self._ask("GET", self._path, call, params={"reference": call.intent_id})
 
     async def limits(self) -> tuple[Answer, tuple[Limit, ...]]:
         """GET /limits: what the ERP says it allows just now. Kinds that we do not know are left out."""
@@ -139,6 +158,37 @@ class RestAdapter:
         outcome = self._refusal(response, body, reading) if response.status >= 300 else Absent()
         return Answer(outcome, _server_ns(response), reading), _told(body) if response.status == 200 else ()
 
+    async def list_documents(
+        self, after: str | None, since: datetime | None
+    ) -> tuple[Answer, Listed | CannotList | None]:
+        """GET /adjustments/list: one page, in the order of references."""
+        given = {"after": after, "since": since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None}
+        query = {"limit": str(PAGE), **{name: text for name, text in given.items() if text is not None}}
+        came = await self._send("GET", f"{self._path}/list", bytes_max=PAGE_BYTES_MAX, params=query)
+        if not isinstance(came, Answer) and came[0].status in _NO_LISTING:
+            return Answer(Absent(), _server_ns(came[0])), CannotList()
+        answer, page = self._page(came)
+        return answer, None if page is None else Listed(tuple(_paper(one) for one in page.items), page.next)
+
+    async def papers(self, intent_id: str) -> tuple[Answer, tuple[Paper, ...] | None]:
+        """GET /adjustments?reference=...: all documents of the intent."""
+        answer, page = self._page(await self._send("GET", self._path, params={"reference": intent_id}))
+        return answer, None if page is None else tuple(_paper(one) for one in page.items)
+
+    def _page(self, came: tuple[aiohttp.ClientResponse, bytes] | Answer) -> tuple[Answer, _Page | None]:
+        if isinstance(came, Answer):
+            return came, None
+        response, body = came
+        reading = self._signals(response, body)
+        if response.status >= 300:
+            return Answer(self._refusal(response, body, reading), _server_ns(response), reading), None
+        try:
+            page = msgspec.json.decode(body, type=_Page)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            why = f"{self.system} answered {response.status} with something that is not a list of documents"
+            return Answer(Lost(why), _server_ns(response), reading), None
+        return Answer(Absent(), _server_ns(response), reading), page
+
     async def _ask(self, method: str, path: str, call: Call, **request: Any) -> Answer:
         came = await self._send(method, path, **request)
         if isinstance(came, Answer):
@@ -147,11 +197,13 @@ class RestAdapter:
         reading = self._signals(response, body)
         return Answer(self._read_outcome(method, response, body, call, reading), _server_ns(response), reading)
 
-    async def _send(self, method: str, path: str, **request: Any) -> tuple[aiohttp.ClientResponse, bytes] | Answer:
+    async def _send(
+        self, method: str, path: str, bytes_max: int = ANSWER_BYTES_MAX, **request: Any
+    ) -> tuple[aiohttp.ClientResponse, bytes] | Answer:
         assert self._client is not None, "open() comes first"
         try:
             async with self._client.request(method, self._url + path, allow_redirects=False, **request) as response:
-                return response, await _read(response)
+                return response, await _read(response, bytes_max)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Answer(NotSent(f"the ERP at {self._url} cannot be reached: {type(error).__name__}"))
         except (aiohttp.ClientError, OSError, EOFError, TimeoutError) as error:
@@ -214,6 +266,11 @@ def _is_of(document: Document, call: Call) -> bool:
     return (document.reference, document.amount, document.currency) == (call.intent_id, amount.amount, amount.currency)
 
 
+def _paper(document: _Listed) -> Paper:
+    amount, currency = document.amount, document.currency
+    return Paper(document.reference, document.document_id, amount, currency, document.account_id)
+
+
 def _problem(body: bytes) -> _Problem:
     try:
         return msgspec.json.decode(body, type=_Problem)
@@ -243,15 +300,15 @@ def _makes_sense(one: _ToldLimit) -> bool:
     )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, but never more than `ANSWER_BYTES_MAX`, and never decompressed: we asked for it plain."""
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """The body, but never more than `bytes_max`, and never decompressed: we asked for it plain."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise ValueError("the ERP's answer is compressed although it was asked for plain")
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_chunked(65_536):
         size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise ValueError(f"the ERP's answer is longer than {ANSWER_BYTES_MAX} bytes")
+        if size > bytes_max:
+            raise ValueError(f"the ERP's answer is longer than {bytes_max} bytes")
         parts.append(part)
     return b"".join(parts)

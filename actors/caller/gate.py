@@ -236,11 +236,18 @@ class Gate:
 
     def admit_question(self, now_ns: int) -> Lease | Closed:
         """Admit a question for the system's limits: a call of the budget like any other."""
-        if (obstacle := self.budget.obstacle(now_ns, ask=ASK_FOR_LIMITS)) is not None:
+        return self.admit_errand(ASK_FOR_LIMITS, now_ns)
+
+    def admit_errand(self, ask: Ask, now_ns: int, probe: bool = False) -> Lease | Closed:
+        """Admit a call that is not work: a question for the limits, a page of a listing, a look-up of a comparison.
+
+        `probe`: it may be the first call after a refusal, because there is no work to be it.
+        """
+        if (obstacle := self.budget.obstacle(now_ns, ask=ask)) is not None:
             return self._shut(obstacle)
-        if self.budget.frozen is not None:
+        if self.budget.frozen is not None and not probe:
             return Closed(None, "probe", "the probe after a refusal is real work, not a question")
-        return self._lease(now_ns, ASK_FOR_LIMITS)
+        return self._lease(now_ns, ask)
 
     def _lease(self, now_ns: int, ask: Ask) -> Lease:
         lease = self.budget.admit(now_ns, ask=ask)
@@ -328,6 +335,12 @@ class Gate:
 
     def question_ended(self, lease: Lease, answer: Answer, bound_ns: int, now_ns: int, told: Iterable[Limit]) -> None:
         """The question for the limits came back with `told`, or it was refused, or nobody answered."""
+        self.errand_ended(lease, answer, bound_ns, now_ns)
+        if isinstance(answer.outcome, Absent):
+            self.governor.told(told, now_ns)
+
+    def errand_ended(self, lease: Lease, answer: Answer, bound_ns: int, now_ns: int) -> None:
+        """A call that is not work came back (`Absent`: all is well), or it was refused, or nobody answered."""
         match answer.outcome:
             case NotSent():
                 self.budget.forget(lease)
@@ -342,8 +355,6 @@ class Gate:
                 fine = isinstance(answer.outcome, Absent)
                 self.budget.ended(lease, bound_ns, fine=fine)
                 self.governor.answered(lease, answer.reading, 0, False, now_ns)
-                if fine:
-                    self.governor.told(told, now_ns)
 
     def _failed(self, admission: Admission, now_ns: int) -> None:
         breaker = self._breaker(admission.operation)

@@ -15,9 +15,12 @@ import anyio
 import anyio.abc
 
 from actors.adapters.port import Adapter, Answer, Lost
+from actors.caller.errands import Errands
 from actors.caller.events import gate_rows, restored
-from actors.caller.flight import Flight
-from actors.caller.gate import Closed, Gate
+from actors.caller.first_looks import FirstLooks
+from actors.caller.flight import Flight, begin
+from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.idle import idle
 from actors.caller.insist import RETRY_SECONDS, insist
 from actors.caller.lookups import LookUps
 from actors.caller.numbers import SpendNumbers
@@ -27,12 +30,12 @@ from actors.caller.recovery import take_over
 from actors.caller.results import Results
 from actors.caller.settle import settle
 from actors.caller.spends import Folding
-from actors.caller.steps import Step, after_look_up, after_post, in_flight
+from actors.caller.steps import Step, after_look_up, after_post
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
-from broker.store.rows import Call, CallChange, SpendEnd, SpendRow
+from broker.store.rows import Call, SpendEnd
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Committed, Unit
 from policies.budget import GUARD_NS, arrival_bound, execution_bound
@@ -59,10 +62,13 @@ class Poster:
         numbers: SpendNumbers | None = None,
         ask_limits_seconds: float = 0.0,
         pace: Pace | None = None,
+        share_percent: int = 10,
     ) -> None:
-        """`ask_limits_seconds`: how often the system is asked for its limits; 0: never."""
+        """`ask_limits_seconds`: how often the system is asked for its limits; 0: never. `share_percent`: of the
+        budget, for comparisons with the ledger.
+        """
         self._store = store
-        self._adapter = adapter
+        self.adapter = self._adapter = adapter
         self.gate = gate
         self._results = results
         self._controls = controls
@@ -74,6 +80,8 @@ class Poster:
         self._look_ups = LookUps(gate, controls)
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
+        self.first_looks = FirstLooks(store, adapter.system)
+        self.errands = Errands(store, adapter, gate, share_percent, self._wake.set)
         self._turning = asyncio.Lock()
         self._numbers = numbers or SpendNumbers()
         self._folding = Folding(store, adapter.system)
@@ -105,9 +113,10 @@ class Poster:
                     await self._folding.step(self._numbers.next, self.gate.budget.limits, context)
                     stands = self._stands(context.clock.boot_ns())
                     await self._questions.ask_if_due(group, context, self._numbers, stands)
-                    await self._idle(context, wait_seconds)
+                    await idle(self._wake, min(wait_seconds, 1.0), context)
         finally:
             self._store.unwatch(self._follow)
+            self.errands.end()
             with anyio.CancelScope(shield=True):
                 await self._adapter.close()
 
@@ -127,17 +136,10 @@ class Poster:
         if more or unit.controls or unit.control_ends:
             self._wake.set()
 
-    async def _idle(self, context: Context, seconds: float) -> None:
-        if not self._wake.is_set():
-            waiter = asyncio.ensure_future(self._wake.wait())
-            stop = asyncio.ensure_future(context.stop_asked.wait())
-            alarm = asyncio.ensure_future(context.clock.sleep(min(seconds, 1.0)))
-            try:
-                await asyncio.wait({waiter, stop, alarm}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (waiter, stop, alarm):
-                    task.cancel()
-        self._wake.clear()
+    async def looked(self, context: Context) -> None:
+        """The system was looked at: read what came of it, and go on with what was held back."""
+        await self.first_looks.load(context.clock)
+        self._wake.set()
 
     async def settle_orders(self) -> None:
         """Return when no call can start any more that an order given before now forbids."""
@@ -190,6 +192,7 @@ class Poster:
         await self._worklist.open()
         self._blocked = None
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
+        await self.first_looks.load(context.clock)
         for call in left.unknown:
             self._look_ups.add(call, now_ns)
 
@@ -204,6 +207,7 @@ class Poster:
                 await self._worklist.due(now)
                 self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
             await self._worklist.refresh(now)
+            await self.errands.go(group, context, self._numbers, self._stands, self._lead_ns)
             flights, closed = self._choose(context.clock.boot_ns())
             self.closed = closed
             if flights:
@@ -222,6 +226,8 @@ class Poster:
             times.append((self._due_at - now) / 1e6)
         now_ns = context.clock.boot_ns()
         if (due_ns := self._look_ups.next_ns(now_ns)) is not None:
+            times.append((due_ns - now_ns) / 1e9)
+        if (due_ns := self.errands.due_ns()) is not None and due_ns > now_ns:
             times.append((due_ns - now_ns) / 1e9)
         return max(min(times), 0.0)
 
@@ -252,6 +258,8 @@ class Poster:
                 return admission
             self._look_ups.take()
             return Flight(admission, "find", call, self._numbers.take())
+        if (closed := self.first_looks.closed) is not None:
+            return closed
         if self.pace is not None and (closed := self.pace.posts(now_ns)) is not None:
             return closed
         self._block(now_ns)
@@ -260,9 +268,20 @@ class Poster:
         admission = self.gate.admit(self._worklist, now_ns)
         if isinstance(admission, Closed):
             return (self._why_none(now_ns) if admission.what == "retries" else None) or admission
+        if self.first_looks.needed(admission.call, now_ns):
+            return self._look_first(admission, now_ns)
         if self.pace is not None:
             self.pace.spent(now_ns)
         return Flight(admission, "post", admission.call, self._numbers.take())
+
+    def _look_first(self, admission: Admission, now_ns: int) -> Flight | Closed:
+        """Its turn has come, but the system may have it already: ask instead of sending."""
+        self.gate.unsent(admission, now_ns, unreachable=False)
+        look_up = self.gate.admit_look_up(admission.call, now_ns)
+        if isinstance(look_up, Closed):
+            self._worklist.give_back(admission.call)
+            return look_up
+        return Flight(look_up, "look", admission.call, self._numbers.take())
 
     def _stands(self, now_ns: int) -> Closed | None:
         """Why no call at all may start, if somebody says so."""
@@ -293,25 +312,7 @@ class Poster:
     async def _start(self, flights: list[Flight], group: anyio.abc.TaskGroup, context: Context) -> None:
         """Make intents and spent budget durable, then let the calls go."""
         clock = context.clock
-        now = microseconds(clock.now())
-        unit = Unit(now)
-        for flight in flights:
-            if flight.kind == "post":
-                flight.call = in_flight(flight.call, now)
-                unit.call_changes.append(CallChange(flight.call, "waiting", self._domain))
-            started = flight.admission.lease.admitted_ns
-            unit.spends.append(
-                SpendRow(
-                    flight.spend,
-                    self._adapter.system,
-                    flight.kind,
-                    flight.call.intent_id,
-                    clock.boot,
-                    started,
-                    now,
-                    flight.admission.lease.object,
-                )
-            )
+        unit = begin(flights, self._adapter.system, self._domain, clock.boot, microseconds(clock.now()))
         try:
             with anyio.CancelScope(shield=True):
                 await self._store.commit(unit)
@@ -327,7 +328,7 @@ class Poster:
     def _unstart(self, flights: Iterable[Flight], now_ns: int) -> None:
         for flight in flights:
             self.gate.unsent(flight.admission, now_ns, unreachable=False)
-            if flight.kind == "post":
+            if flight.kind != "find":
                 self._worklist.give_back(flight.admission.call)
             else:
                 self._look_ups.add(flight.call, now_ns)
@@ -362,7 +363,7 @@ class Poster:
         self._wake.set()
 
     async def _ask(self, flight: Flight) -> Answer:
-        if flight.kind == "find":
+        if flight.kind != "post":
             return await self._adapter.find_by_intent(flight.call)
         problem = self._adapter.validate(flight.call)
         return Answer(problem) if problem else await self._adapter.post(flight.call)
@@ -372,9 +373,11 @@ class Poster:
         was = flight.call.status
         unit = self._results.unit(was, step, end, microseconds(context.clock.now()))
         unit.gate_events = gate_rows(self.gate.governor.take_news(), self._adapter.system, context.clock)
+        if flight.kind != "post":
+            unit.strays_settled = self.first_looks.looked(step.call, unit.at)
         if not await insist(lambda: self._store.commit(unit), f"the outcome of {flight.call.intent_id}", context):
             return False
-        if flight.kind == "post":
+        if flight.kind != "find":
             self._worklist.settled(step.call, flight.held_ns)
         elif step.call.status == "waiting":
             self._worklist.returned(step.call.place)

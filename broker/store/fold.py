@@ -24,6 +24,7 @@ from broker.store.rows import OPEN, Accept, CallChange, CallRow, ExceptionRow
 from broker.store.unit import Accepted, Committed, Unit
 
 _astuple = msgspec.structs.astuple
+_NUMBERED = (s.message, s.queue_item, s.milestone, s.call, s.exception, s.control, s.gate_event, s.reconciliation)
 
 
 class Folder:
@@ -36,7 +37,7 @@ class Folder:
 
     async def load(self, connection: AsyncConnection) -> None:
         """Read the last numbers and the head of the audit chain; once before the first fold, and after a failure."""
-        for table in (s.message, s.queue_item, s.milestone, s.call, s.exception, s.control, s.gate_event, s.audit):
+        for table in (*_NUMBERED, s.audit):
             last = (await connection.execute(select(func.max(table.c.seq)))).scalar()
             self._next[table.name] = max((last or 0) + 1, self._next.get(table.name, 0))
         self._next["audit"] = ((await connection.execute(select(func.max(s.audit.c.seq)))).scalar() or 0) + 1
@@ -46,6 +47,11 @@ class Folder:
     def begin_at(self, table: Table, number: int) -> None:
         """Give no number below this one: rows that are deleted leave no trace of the numbers they had."""
         self._next[table.name] = number
+
+    @property
+    def audits(self) -> int:
+        """The number of the last audit entry; 0 before the first, and before `load`."""
+        return self._next.get("audit", 1) - 1
 
     def numbers(self) -> dict[str, int]:
         """The next number of each table, to go back to when the transaction fails."""
@@ -241,7 +247,17 @@ class Folder:
                 audits.append((row.opened_at, "store", "exception.opened", row.intent_id or row.key, facts))
         events = [row for unit in units for row in unit.gate_events]
         await self._insert(connection, s.gate_event, self._q.gate_event, events)
+        compared = [row for unit in units for row in unit.reconciliations]
+        await self._insert(connection, s.reconciliation, self._q.reconciliation, compared)
+        await self._strays(connection, units)
         await orders.fold(connection, self._q, units, self._take, audits)
+
+    async def _strays(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
+        found = {(row.system, row.intent_id, row.document): row for unit in units for row in unit.strays}
+        await self._many(connection, self._q.stray_gone, list(found))
+        await self._many(connection, self._q.stray, [(*_astuple(row), None) for row in found.values()])
+        settled = [(end.at, end.system, end.intent_id) for unit in units for end in unit.strays_settled]
+        await self._many(connection, self._q.stray_settled, settled)
 
     async def _audit(
         self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]

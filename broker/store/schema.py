@@ -300,6 +300,32 @@ Index("process_key", process.c.key)
 Index("process_phase", process.c.phase, process.c.opened_at)
 Index("process_incident", process.c.tenant, process.c.incident)
 
+reconciliation = Table(
+    "reconciliation",
+    metadata,
+    _seq(),
+    Column("kind", String, nullable=False),
+    Column("system", String, nullable=False),
+    Column("of", BigInteger),
+    Column("why", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False),
+)
+
+stray = Table(
+    "stray",
+    metadata,
+    Column("system", String, primary_key=True),
+    Column("intent_id", String, primary_key=True),
+    Column("document", String, primary_key=True),
+    Column("amount", String, nullable=False),
+    Column("currency", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+)
+
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
 
 ORDER_INDEXES = (

@@ -187,6 +187,21 @@ class Statements:
             dialect,
         )
         self.gate_event = Compiled(_insert(s.gate_event), dialect)
+        stray = s.stray.c
+        self.reconciliation = Compiled(_insert(s.reconciliation), dialect)
+        self.stray = Compiled(_insert(s.stray), dialect)
+        self.stray_gone = Compiled(
+            delete(s.stray).where(
+                stray.system == bindparam("s"), stray.intent_id == bindparam("i"), stray.document == bindparam("d")
+            ),
+            dialect,
+        )
+        self.stray_settled = Compiled(
+            update(s.stray)
+            .where(stray.system == bindparam("s"), stray.intent_id == bindparam("i"), stray.settled_at.is_(None))
+            .values(settled_at=bindparam("settled_at")),
+            dialect,
+        )
         self.audit = Compiled(_insert(s.audit), dialect)
 
 

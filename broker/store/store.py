@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Sequence
@@ -18,8 +19,10 @@ from broker.store import schema as s
 from broker.store.counters import Counters
 from broker.store.engine import BUSY_MS, lease, open_readers, open_writer, to_its_end
 from broker.store.fold import Folder
+from broker.store.mark import Mark, MarkFile
 from broker.store.migrate import StoreInUse, StoreRefused, migrate
 from broker.store.reads import Reads
+from broker.store.restored import notice
 from broker.store.statements import Statements
 from broker.store.unit import Committed, Unit
 from broker.store.writer import OWNER, StoreUnavailable, Writer
@@ -27,6 +30,7 @@ from policies.partitions import PartitionMap
 
 FILE = "tidegate.db"
 _LOCK = "tidegate.lock"
+MARK = "tidegate.mark"
 _RESERVED = 10**9
 """Queue item numbers for the life of one process."""
 WAL_BYTES_MAX = 64 * 1024 * 1024
@@ -39,8 +43,14 @@ class Store:
     Use as an async context manager; then let an actor run `writer.run`, and `commit` from anywhere.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, mark: Path | None = None, at: int = 0, look: bool = False) -> None:
+        """`mark`: where it is kept how far the store was (default: beside it); `at`: now, in microseconds since the
+        epoch; `look`: take the store for older than what was posted, whatever the mark says.
+        """
         self.directory = directory
+        self._mark = MarkFile(mark or directory / MARK)
+        self._at = at
+        self._look = look
         self.path = directory / FILE
         self.counters = Counters()
         self._watchers: list[Callable[[Unit, Committed], None]] = []
@@ -52,6 +62,9 @@ class Store:
         """Which store this is; the same as long as it lives."""
         self.owner = 0
         """How many processes have opened it, this one included: the fencing number of this one's commits."""
+        self.restored: str | None = None
+        """Why it was found, when it was opened, to be older than it once was; None if it was not."""
+        self._folder: Folder
 
     async def __aenter__(self) -> Store:
         """Lock, migrate and open.
@@ -67,10 +80,11 @@ class Store:
             writing, reading = open_writer(self.path), open_readers(self.path)
             self._engines = [writing, reading]
             self.reads = Reads(reading)
-            folder = Folder(Statements(writing.dialect))
+            folder = self._folder = Folder(Statements(writing.dialect))
             self.owner = int(await self._meta(writing, OWNER, lambda known: str(int(known or 0) + 1)))
             self.writer = Writer(writing, folder, self._committed, self.owner)
             self.epoch = await self._meta(writing, "epoch", lambda known: known or os.urandom(8).hex())
+            await self._notice(writing)
             folder.begin_at(s.queue_item, await self._reserve(writing))
             depths = await self.reads.queue_depths()
             queued = sum(count for queue, count in depths.items() if queue.startswith("tidegate."))
@@ -88,9 +102,50 @@ class Store:
     async def _close(self) -> None:
         for engine in self._engines:
             await to_its_end(engine.dispose())
+        self._mark.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    async def _notice(self, engine: AsyncEngine) -> None:
+        """Find out whether the store is older than it once was, and begin a mark of what it is now.
+
+        Raises:
+            StoreRefused: the store or its mark cannot be written.
+        """
+        try:
+            mark = self._mark.open()
+            self.restored = await notice(engine, self.epoch, mark, self._at, self._look)
+            if self.restored is not None or mark is None:
+                async with lease(engine) as connection:
+                    await self._folder.load(connection)
+                    await connection.rollback()
+                self._write_mark(self._at)
+                self._mark.flush()
+        except DBAPIError as error:
+            raise StoreRefused(
+                f"{self.path} cannot be written ({error.orig}). Free space, then start again."
+            ) from error
+        except OSError as error:
+            raise StoreRefused(
+                f"{self._mark.path} cannot be written ({error.strerror}). It tells a store that was restored from one "
+                "that was not; give it a place by data.mark_file."
+            ) from error
+
+    def _write_mark(self, at: int) -> None:
+        self._mark.write(Mark(self.epoch, self._folder.audits, self._folder.head, at))
+
+    async def flush_mark(self) -> None:
+        """Make the mark survive power loss: about once a second is right.
+
+        Cancelled, it is flushed all the same.
+        """
+        await asyncio.to_thread(self._mark.flush)
+
+    @property
+    def mark_failure(self) -> str | None:
+        """Why it is not kept how far the store is; None while it is."""
+        return self._mark.failure
 
     async def prepare_order(self) -> None:
         """Make what finding earlier messages of a key needs to be quick. Call it before the writer runs.
@@ -171,6 +226,7 @@ class Store:
         self._watchers.remove(watcher)
 
     def _committed(self, units: Sequence[Unit], results: Sequence[Committed]) -> None:
+        self._write_mark(max(unit.at for unit in units))
         self.counters.move(units, results)
         for watcher in tuple(self._watchers):
             for unit, result in zip(units, results, strict=True):

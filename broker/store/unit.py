@@ -22,10 +22,13 @@ from broker.store.rows import (
     OperationUndone,
     ProcessRow,
     QueueRow,
+    ReconciliationRow,
     SpendEnd,
     SpendRow,
     SpendSum,
     StateRow,
+    StrayEnd,
+    StrayRow,
     TimerRow,
 )
 
@@ -63,6 +66,9 @@ class Unit:
     operations_undone: list[OperationUndone] = field(default_factory=list)
     audits: list[AuditRow] = field(default_factory=list)
     processes: list[ProcessRow] = field(default_factory=list)
+    reconciliations: list[ReconciliationRow] = field(default_factory=list)
+    strays: list[StrayRow] = field(default_factory=list)
+    strays_settled: list[StrayEnd] = field(default_factory=list)
 
     def size(self) -> int:
         """Number of rows, for bounding a group."""
@@ -79,6 +85,7 @@ class Unit:
             + len(self.spends)
             + len(self.spends_gone)
             + len(self.call_moves)
+            + len(self.strays)
             + 1
         )
 

@@ -29,7 +29,7 @@ from ops.certificate.records import Document, Record, Refusal
 
 FORMAT = "tidegate-erp-log/1"
 NOT_ENDED = -1
-LOOKUP_OPS = ("find", "limits")
+LOOKUP_OPS = ("find", "list", "limits")
 _HEADER_EXPECTED = f'expected the header {{"log":"{FORMAT}","limits":[...],"wall_at_zero":"..."}}'
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from ops.sandbox.admission import Refusal
 
-Op = Literal["post", "find", "limits", "other"]
+Op = Literal["post", "find", "list", "limits", "other"]
 Verdict = Literal["created", "replayed", "found", "absent", "read", "refused", "failed"]
 AnswerKind = Literal["sent", "lost", "reset", "garbage"]
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -47,6 +47,7 @@ class Call(msgspec.Struct):
     body: bytes | None = b""
     fields: dict[str, Any] | None = None
     reference: str | None = None
+    query: bytes = b""
     ended_ns: int | None = None
     touched: str | None = None
     fault: str | msgspec.UnsetType = msgspec.UNSET

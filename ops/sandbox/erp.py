@@ -35,6 +35,7 @@ from ops.sandbox.garbage import spoil
 from ops.sandbox.journal import Journal
 from ops.sandbox.ledger import Entry, Ledger
 from ops.sandbox.limits import SECOND_NS, Limit, Profile, Rate
+from ops.sandbox.listing import listing
 from ops.sandbox.manners import SAYS, room_headers
 from ops.sandbox.pressure import Pressure
 from ops.sandbox.systems import SYSTEMS, System
@@ -277,6 +278,8 @@ class Erp:
                 return await self._post(call)
             case "find":
                 return await self._find(call)
+            case "list":
+                return await listing(self._ledger, call.query)
             case _:
                 return Reply(200, "read", self._told())
 

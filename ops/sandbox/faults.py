@@ -19,9 +19,9 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 HeaderText = Annotated[str, msgspec.Meta(pattern=r"^[\x20-\x7e]*$")]
-OpName = Literal["post", "find", "limits"]
+OpName = Literal["post", "find", "list", "limits"]
 
-_EVERY: tuple[OpName, ...] = ("post", "find", "limits")
+_EVERY: tuple[OpName, ...] = ("post", "find", "limits")  # a listing is met by those that name it
 _POST: tuple[OpName, ...] = ("post",)
 
 

@@ -61,6 +61,12 @@ SELECT json_group_array({_ROW}) FROM documents WHERE reference IN (SELECT value 
 _BY_DOCUMENT = f"""
 SELECT json_group_array({_ROW}) FROM documents WHERE document_id IN (SELECT value FROM json_each(?))
 """
+_PAGE = f"""
+SELECT json_group_array({_ROW}) FROM (
+    SELECT * FROM documents WHERE (reference, document_id) > (?, ?) AND posted_at >= ?
+    ORDER BY reference, document_id LIMIT ?
+)
+"""
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -100,7 +106,7 @@ class Posted(msgspec.Struct, frozen=True):
     entry: Entry
 
 
-By = Literal["key", "reference", "document"]
+By = Literal["key", "reference", "document", "page"]
 
 
 class _Post(msgspec.Struct):
@@ -154,7 +160,9 @@ class Ledger:
         return await future
 
     async def find(self, by: By, text: str) -> list[Entry]:
-        """Committed rows with this key, reference or document id, oldest first. Raises sqlite3.Error when it failed."""
+        """Committed rows with this key, reference or document id, oldest first; or a page (see `listing.py`): `text` is
+        a JSON array of reference and document id before it, earliest moment, and rows. Raises sqlite3.Error.
+        """
         future: asyncio.Future[list[Entry]] = self._loop.create_future()
         self._work.put(_Find(by, text, future))
         return await future
@@ -213,11 +221,13 @@ class Ledger:
         return [_judge(post.entry, kept[post.entry.key]) for post in posts]
 
     def _select(self, work: _Find) -> list[Entry]:
+        if work.by == "page":
+            return self._rows(_PAGE, *msgspec.json.decode(work.text))
         statement = {"key": _BY_KEY, "reference": _BY_REFERENCE, "document": _BY_DOCUMENT}[work.by]
         return self._rows(statement, msgspec.json.encode([work.text]).decode())
 
-    def _rows(self, statement: str, argument: str) -> list[Entry]:
-        (text,) = self._connection.execute(statement, (argument,)).fetchone()
+    def _rows(self, statement: str, *arguments: str | int) -> list[Entry]:
+        (text,) = self._connection.execute(statement, arguments).fetchone()
         return _ROWS.decode(text)
 
 

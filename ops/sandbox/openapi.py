@@ -9,6 +9,7 @@ import msgspec
 from ops.sandbox.documents import Document
 from ops.sandbox.faults import FaultSet, FaultState
 from ops.sandbox.limits import Profile
+from ops.sandbox.listing import describe
 from ops.sandbox.systems import Posting, System
 
 _REF = "#/components/schemas/"
@@ -23,6 +24,7 @@ def openapi(system: System) -> bytes:
     document["components"]["schemas"].update(schemas)
     if system.kinds:
         _describe(document, system)
+    describe(document, system.path)
     return msgspec.json.encode(document)
 
 

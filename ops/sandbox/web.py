@@ -32,6 +32,7 @@ class Application:
         self._ops: dict[tuple[str, str], Op] = {
             ("POST", path): "post",
             ("GET", path): "find",
+            ("GET", f"{path}/list"): "list",
             ("GET", "/limits"): "limits",
         }
         if erp.system.account is not None:
@@ -65,6 +66,7 @@ class Application:
         if call.op == "find":
             name = "account_id" if call.path == "/accounts" else "reference"
             call.reference = _parameter(scope["query_string"], name)
+        call.query = scope["query_string"]
         call.body = await _read_body(receive)
         reply = self._erp.dress(call, await self._erp.serve(call))
         duration_us = self._erp.finish(call, reply) // 1_000

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp
 
 from actors.approvals import Approvals
 from actors.doors.http import approvals as approval_door
-from actors.doors.http import describe, forecasts, health, ops, reading
+from actors.doors.http import describe, forecasts, health, ledger, ops, reading
 from actors.doors.http.edge import Edge
 from actors.doors.http.messages import Intake
 from actors.doors.http.openapi import document
@@ -36,7 +36,8 @@ def routes(house: House, operator_token: str, version: str, approvals: Approvals
     status, operations, figures, foreseen = Status(house), Operations(house), registry(house), Forecasts(house)
     described = document(house.registry, house.desk.accepted_types, version, approvals is not None)
     decisions = approval_door.HANDLERS if approvals is not None else []
-    handlers = [*reading.HANDLERS, *ops.HANDLERS, *decisions, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS]
+    verbs = [*ops.HANDLERS, *ledger.HANDLERS, *decisions]
+    handlers = [*reading.HANDLERS, *verbs, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS]
     return Litestar(
         route_handlers=handlers,
         dependencies={

@@ -21,6 +21,8 @@ async def readyz(house: House) -> Response[dict[str, object]]:
     ready = await house.is_ready()
     down = [row["path"] for row in house.actors() if row["state"] != "up"]
     body: dict[str, object] = {"ready": ready, "not_up": down, "store": house.store.writer.failure or "ok"}
+    if reconciling := house.reconciling():
+        body["reconciling"] = reconciling
     return Response(body, status_code=200 if ready else 503)
 
 

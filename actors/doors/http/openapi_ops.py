@@ -10,6 +10,7 @@ from actors.doors.http.ops_reading import POSITION_MAX, STATUSES, TEXT_MAX
 from actors.exceptions import PAGE_MAX as EXCEPTIONS_MAX
 from actors.operator_views import PAGE_MAX
 from actors.operator_work import WORK_VERBS
+from actors.reconcil_words import NAMED_MAX
 
 SECURITY: list[dict[str, list[str]]] = [{"operatorToken": []}]
 Refusals = Callable[..., dict[str, Any]]
@@ -32,6 +33,9 @@ def operators(refusals: Refusals) -> dict[str, Any]:
         paths[f"/v1/ops/{verb}"] = _command(verb, told[verb], "WorkCommand", refusals, _SHOWN)
     paths["/v1/ops/commit"] = _command("commit", "Carry out exactly what a dry run showed", "CommitCommand", refusals)
     paths["/v1/ops/undo"] = _command("undo", "Take back a done operation", "UndoCommand", refusals)
+    compare = _command("compareLedger", "Hold the ledger against a system, or end that", "LedgerCommand", refusals)
+    compare["post"]["responses"]["200"] = {"description": "The run as it stands.", "content": _json("RunView")}
+    paths["/v1/ops/ledger"] |= compare
     return paths
 
 
@@ -98,6 +102,17 @@ def _looking(refusals: Refusals) -> dict[str, Any]:
                 _text("who", "Who did it."),
                 {"name": "before", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": POSITION_MAX}},
                 limit,
+            ],
+        ),
+        (
+            "ledger",
+            "getLedger",
+            "The last comparison of the ledger with a system, or one by its number, with its differences",
+            "RunView",
+            [
+                _number("run", "Its number; 0: the last.", 0, POSITION_MAX, 0),
+                _number("after", "`next` of the page before.", 0, NAMED_MAX, 0),
+                _number("limit", "Differences.", 1, 1_000, 100),
             ],
         ),
         ("operations", "getOperations", "The last operations, newest first", "OperationPage", [limit]),

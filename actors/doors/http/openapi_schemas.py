@@ -14,6 +14,7 @@ from actors.forecasts import ForecastView, TruthView
 from actors.operations import Command, CommitCommand, Effect, SettingCommand, UndoCommand, WorkCommand
 from actors.operator_top import Top
 from actors.operator_views import AuditPage, CallPage, Found, Left
+from actors.reconcil_words import LedgerCommand, RunView
 from actors.status import MessageView, OutcomePage, ProcessView
 from contracts.caps import DEFAULT_CAPS
 from contracts.contract import Contract
@@ -23,7 +24,7 @@ from contracts.schemas import schema_hook
 from contracts.text import INTEGER_MAX
 
 _TEMPLATE = "#/components/schemas/{name}"
-_COMMANDS = (Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
+_COMMANDS = (LedgerCommand, RunView, Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
 _LOOKS = (Top, CallPage, Found, Left, AuditPage, ForecastView, TruthView)
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
 _APPROVALS = (ApprovalPage, ApprovalView, Ballot, VoteEffect)
@@ -68,6 +69,11 @@ def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
                 "ready": {"type": "boolean"},
                 "not_up": {"type": "array", "items": {"type": "string"}, "description": "Actors that are not up."},
                 "store": {"type": "string", "description": "`ok`, or why the store cannot write."},
+                "reconciling": {
+                    "type": "object",
+                    "description": "Systems that nothing is posted to before they were looked at after a restore.",
+                    "additionalProperties": {"type": "string"},
+                },
             },
         },
     }
@@ -164,7 +170,7 @@ def _overview() -> dict[str, Any]:
     lists = dict.fromkeys(names, rows)
     return {
         "type": "object",
-        "required": ["at", "ready", *lists, "gate", "calendar", "messages"],
+        "required": ["at", "ready", *lists, "gate", "calendar", "messages", "ledger"],
         "properties": {
             "at": {"type": "string", "format": "date-time"},
             "ready": {"type": "boolean"},
@@ -172,5 +178,6 @@ def _overview() -> dict[str, Any]:
             "gate": {"type": "object"},
             "calendar": {"type": "object"},
             "messages": {"type": "object"},
+            "ledger": {"type": "object"},
         },
     }

@@ -62,7 +62,7 @@ def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseR
         raise AuthRefused("auth.invalid")
 
 
-async def _command(request: Request[Any, Any, Any], kind: type[T]) -> T:
+async def read_command(request: Request[Any, Any, Any], kind: type[T]) -> T:
     """The body as a command.
 
     Raises:
@@ -87,13 +87,13 @@ async def post_verb(request: Request[Any, Any, Any], verb: str, operations: Oper
         every = [*ALL_VERBS, *WORK_VERBS, "set", "unset", "commit", "undo"]
         detail = f"Expected one of {', '.join(every)}."
         raise ContractError("path.not_found", detail, known=every, nearest=nearest(verb, every))
-    return _answer(await operations.run(verb, await _command(request, Command)))
+    return _answer(await operations.run(verb, await read_command(request, Command)))
 
 
 @post(["/v1/ops/set", "/v1/ops/unset"], opt=_OPERATOR, status_code=200)
 async def post_setting(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Set something live, or go back to what is configured; it acts on the backlog before this is answered."""
-    command = await _command(request, SettingCommand)
+    command = await read_command(request, SettingCommand)
     return _answer(await operations.set(command, unset=request.url.path.endswith("/unset")))
 
 
@@ -101,19 +101,19 @@ async def post_setting(request: Request[Any, Any, Any], operations: Operations) 
 async def post_work(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Do something to waiting work."""
     verb = request.url.path.rpartition("/")[2]
-    return _answer(await operations.work(verb, await _command(request, WorkCommand)))
+    return _answer(await operations.work(verb, await read_command(request, WorkCommand)))
 
 
 @post("/v1/ops/commit", opt=_OPERATOR, status_code=200)
 async def post_commit(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Carry out exactly what a dry run has shown."""
-    return _answer(await operations.commit(await _command(request, CommitCommand)))
+    return _answer(await operations.commit(await read_command(request, CommitCommand)))
 
 
 @post("/v1/ops/undo", opt=_OPERATOR, status_code=200)
 async def post_undo(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Take back a done operation."""
-    return _answer(await operations.undo(await _command(request, UndoCommand)))
+    return _answer(await operations.undo(await read_command(request, UndoCommand)))
 
 
 HANDLERS = [*ops_reading.HANDLERS, post_verb, post_setting, post_work, post_commit, post_undo]
