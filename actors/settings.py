@@ -141,6 +141,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bulk_keep_percent: int = 10
 
 
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how often it is written down, outside the database, what the audit's chain has come to."""
+
+    anchor_file: str = ""
+    """Empty: `audit-anchors.jsonl` in the data directory. Better: a disk, or a machine, that others administer."""
+    anchor_seconds: float = 300.0
+
+
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process itself."""
 
@@ -165,12 +173,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flow: Flow = Flow()
     calendar: CalendarSettings = CalendarSettings()
     plan: Plan = Plan()
+    audit: Audit = Audit()
     daemon: Daemon = Daemon()
 
     @property
     def directory(self) -> Path:
         """The data directory."""
         return Path(self.data.directory)
+
+    @property
+    def anchors(self) -> Path:
+        """The anchor file."""
+        return Path(self.audit.anchor_file or self.directory / "audit-anchors.jsonl")
 
 
 class SettingsRefused(Exception):
@@ -210,6 +224,7 @@ def check(settings: Settings) -> Settings:
     _range("erp.ask_limits_seconds", settings.erp.ask_limits_seconds, 0, 86_400)
     _range("erp.rest_seconds_max", settings.erp.rest_seconds_max, 1, 3_600)
     _range("erp.lost_seconds", settings.erp.lost_seconds, 0, 86_400)
+    _range("audit.anchor_seconds", settings.audit.anchor_seconds, 1, 86_400)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)
