@@ -144,6 +144,4 @@ def _anchor(number: int, line: bytes, previous: str, before: Anchor | None) -> A
         raise AnchorsDamaged(number, f"does not follow from the line before it: {found}")
     if before is not None and anchor.anchor != before.anchor + 1:
         raise AnchorsDamaged(number, f"is anchor {anchor.anchor}, after anchor {before.anchor}")
-    if before is not None and anchor.seq <= before.seq:
-        raise AnchorsDamaged(number, f"is of entry {anchor.seq}, after one of entry {before.seq}")
     return anchor

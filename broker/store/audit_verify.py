@@ -242,10 +242,10 @@ class _Check:
     def _lines(self, anchors: Sequence[Anchor]) -> Iterator[Finding]:
         """Each line was announced as it stands, and the chain still has the entry that it tells of."""
         good = 0
-        for anchor in anchors:
+        for anchor, following in zip(anchors, [*anchors[1:], None], strict=True):
             who = f"anchor {anchor.anchor} of {anchor.at}"
-            if (named := self._named(anchor)) is not None:
-                yield named
+            if following is not None and self._hash(following.seq) == following.hash and (bad := self._named(anchor)):
+                yield bad
                 return
             if anchor.seq > self._last and self._walked.bad is None:
                 yield self._cut(f"{who} tells of {anchor.seq}", self._last + 1)
@@ -266,9 +266,12 @@ class _Check:
             good = anchor.seq
 
     def _named(self, anchor: Anchor) -> Finding | None:
-        """The chain names each line but the last by hash, when it announces the next: whose fault it is, then."""
+        """The chain names each line but the last by hash, when it announces the next.
+
+        So if they differ while the next line bears the chain out, it is this line that was changed.
+        """
         entry, told = self._told.get(anchor.anchor + 1, (None, None))
-        if entry is None or told is None or told.previous == digest(anchor.line()):
+        if entry is None or told is None or told.previous in (GENESIS, digest(anchor.line())):
             return None
         problem = f"the line of anchor {anchor.anchor} was changed"
         return Finding(
