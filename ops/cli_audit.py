@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -57,6 +56,7 @@ def verify(shared: Shared, anchors: Path | None, kept: tuple[str, ...]) -> None:
       tidegate audit verify
       tidegate audit verify --anchors /mnt/auditors/anchors.jsonl --anchor 1042:9f86d081884c7d65...
     """
+    from broker.store.audit_verify import AuditUnreadable
     from broker.store.audit_verify import verify as verify_audit
 
     settings = shared.settings()
@@ -65,8 +65,8 @@ def verify(shared: Shared, anchors: Path | None, kept: tuple[str, ...]) -> None:
     progress = _progress if sys.stderr.isatty() and not shared.as_json else _silent
     try:
         verdict = verify_audit(path, anchors or settings.anchors, known, os.cpu_count() or 1, progress)
-    except (sqlite3.DatabaseError, OSError) as error:
-        _fail(f"{path} cannot be verified: {error}")
+    except AuditUnreadable as error:
+        _fail(str(error))
     found = {"clean": verdict.clean, **msgspec.to_builtins(verdict)}
     shared.say(found, lambda: _show(found))
     raise SystemExit(0 if verdict.clean else 1)
@@ -83,7 +83,7 @@ def anchor(shared: Shared, out: Path | None) -> None:
     Example:
       tidegate audit anchor --out /media/stick/anchors.txt
     """
-    from broker.store.audit_verify import head
+    from broker.store.audit_verify import AuditUnreadable, head
 
     path = _database(shared.settings().directory)
     try:
@@ -91,7 +91,7 @@ def anchor(shared: Shared, out: Path | None) -> None:
         if out is not None:
             with out.open("a") as kept:
                 kept.write(f"{seq}:{hash}\n")
-    except (sqlite3.DatabaseError, OSError) as error:
+    except (AuditUnreadable, OSError) as error:
         _fail(str(error))
     shared.say({"anchor": f"{seq}:{hash}", "seq": seq, "hash": hash}, lambda: click.echo(f"{seq}:{hash}"))
 

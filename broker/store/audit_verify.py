@@ -56,12 +56,23 @@ class Verdict(msgspec.Struct, frozen=True):
         return not self.findings
 
 
+class AuditUnreadable(Exception):
+    """The store or the anchor file cannot be read at all, so nothing can be said; the text says why."""
+
+
 def head(path: Path) -> Known:
     """Number and hash of the last entry; (0, GENESIS) of an empty audit.
 
     Raises:
-        sqlite3.DatabaseError: the store cannot be read.
+        AuditUnreadable: the store cannot be read.
     """
+    try:
+        return _head(path)
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise AuditUnreadable(f"{path} cannot be read: {error}") from error
+
+
+def _head(path: Path) -> Known:
     connection = open_read_only(path)
     try:
         row = connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
@@ -83,11 +94,17 @@ def verify(
     entries of how many are done.
 
     Raises:
-        sqlite3.DatabaseError: the store cannot be read at all.
-        OSError: the anchor file cannot be read.
+        AuditUnreadable: the store or the anchor file cannot be read at all.
     """
+    try:
+        return _verify(path, anchors, kept, processes, progress)
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise AuditUnreadable(f"{path} cannot be verified: {error}") from error
+
+
+def _verify(path: Path, anchors: Path | None, kept: Sequence[Known], processes: int, progress: Progress) -> Verdict:
     early = _Anchors(anchors)  # read before the chain: what it tells of must be there
-    last, hash = head(path)
+    last, hash = _head(path)
     walked = _first_numbers(path) or _walk_all(path, last, processes, progress)
     connection = open_read_only(path)
     try:
@@ -242,7 +259,7 @@ class _Check:
     def _lines(self, anchors: Sequence[Anchor]) -> Iterator[Finding]:
         """Each line was announced as it stands, and the chain still has the entry that it tells of."""
         good = 0
-        for anchor, following in zip(anchors, [*anchors[1:], None], strict=True):
+        for anchor, following in zip(anchors, [*anchors, None][1:], strict=True):
             who = f"anchor {anchor.anchor} of {anchor.at}"
             if following is not None and self._hash(following.seq) == following.hash and (bad := self._named(anchor)):
                 yield bad
