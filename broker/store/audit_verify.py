@@ -206,6 +206,7 @@ class _Check:
         self._walked = walked
         self._told: dict[int, tuple[Announced, Announcement]] = {}
         self._strange: list[Finding] = []
+        self._good: list[Anchor] = []
         for entry in walked.announced:
             try:
                 told = msgspec.json.decode(entry.facts, type=Announcement)
@@ -248,7 +249,7 @@ class _Check:
             findings += self._lines(file.anchors)
         if file.damage is None:
             findings += self._missing(file)
-        findings += self._between(file.anchors)
+        findings += self._between()
         return findings, self._remarks(file.anchors)
 
     def _no_file(self, file: _Anchors) -> Iterator[Finding]:
@@ -258,7 +259,6 @@ class _Check:
 
     def _lines(self, anchors: Sequence[Anchor]) -> Iterator[Finding]:
         """Each line was announced as it stands, and the chain still has the entry that it tells of."""
-        good = 0
         for anchor, following in zip(anchors, [*anchors, None][1:], strict=True):
             who = f"anchor {anchor.anchor} of {anchor.at}"
             if following is not None and self._hash(following.seq) == following.hash and (bad := self._named(anchor)):
@@ -270,7 +270,7 @@ class _Check:
             if anchor.seq > self._sound_to:
                 return
             if self._hash(anchor.seq) != anchor.hash:
-                yield self._rewritten(good, anchor.seq, anchor.hash, who)
+                yield self._rewritten(self._good[-1].seq if self._good else 0, anchor.seq, anchor.hash, who)
                 return
             entry, told = self._told.get(anchor.anchor, (None, None))
             if entry is None or told is None:
@@ -280,7 +280,7 @@ class _Check:
             if (anchor.at, anchor.event, anchor.previous) != as_told or entry.seq > anchor.seq:
                 yield Finding(None, f"{who} is not as announced by entry {entry.seq}", f"{as_told}", f"{anchor}")
                 return
-            good = anchor.seq
+            self._good.append(anchor)
 
     def _named(self, anchor: Anchor) -> Finding | None:
         """The chain names each line but the last by hash, when it announces the next.
@@ -310,9 +310,9 @@ class _Check:
                 yield Finding(None, problem, f"the line that entry {entry.seq} announces", "no such line")
                 return
 
-    def _between(self, anchors: Sequence[Anchor]) -> Iterator[Finding]:
+    def _between(self) -> Iterator[Finding]:
         """After a `stop` nobody writes until a daemon (or a verb without one) announces that it begins."""
-        for anchor in anchors:
+        for anchor in self._good:
             following = anchor.seq + 1
             if anchor.event != "stop" or following > self._sound_to:
                 continue
