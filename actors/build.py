@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from actors.adapters.rest import RestAdapter
+from actors.anchors import AnchorKeeper
 from actors.approvals import Approvals
 from actors.caller.gate import Gate, Steering
 from actors.caller.numbers import SpendNumbers
@@ -47,6 +48,8 @@ from broker.rabbitmq.broker import RabbitMQBroker
 from broker.rabbitmq.lease import Owner
 from broker.rabbitmq.settings import RabbitMQSettings
 from broker.relay import Relay
+from broker.store.anchoring import Anchoring
+from broker.store.anchors import AnchorFile
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from contracts.catalogue import REGISTRY
@@ -128,9 +131,10 @@ class Builder:
 
     def makers(self, listen: socket.socket) -> dict[str, Make]:
         """How each leaf of the tree is made, by name. `listen` is the bound socket of the HTTP door."""
-        house = self.house
+        house, anchors = self.house, AnchorFile(self._settings.anchors)
         makers: dict[str, Make] = {
             "store-writer": lambda: StoreWriter(self._store),
+            "anchors": lambda: AnchorKeeper(Anchoring(self._store, anchors), self._settings.audit.anchor_seconds),
             "broker-link": lambda: BrokerLink(house.broker, self._topology),
             **{name: partial(self._decider, name) for name in self._deciders},
             **{caller_name(system): partial(self._caller, system) for system in self._connected},

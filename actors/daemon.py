@@ -29,7 +29,8 @@ from actors.runtime.supervisor import GaveUp, Supervisor
 from actors.services import log_event
 from actors.settings import Settings
 from actors.tree import tree
-from broker.store.store import Store, StoreInUse
+from broker.store.anchors import AnchorFile
+from broker.store.store import Store, StoreInUse, StoreRefused
 
 RECENT_MAX = 50
 STUCK_SECONDS = 2.0
@@ -77,6 +78,7 @@ async def serve(
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
     early = None if settings.daemon.standby else bind(settings.http.host, settings.http.port)
     async with _opened(settings, clock) as store:
+        check_anchors(settings.anchors)
         sock = early or bind(settings.http.host, settings.http.port)
         spread = await store.take_partitions(settings.broker.partitions)
         builder = Builder(settings, store, clock, entropy, operator_token(settings.directory), spread)
@@ -95,6 +97,16 @@ async def serve(
         await _report(house, "stopped on request" if code == 0 else "gave up")
         sock.close()
     return code
+
+
+def check_anchors(path: Path) -> None:
+    """Raise StoreRefused when the anchor file cannot be written."""
+    try:
+        AnchorFile(path).check()
+    except OSError as error:
+        raise StoreRefused(
+            f"the anchor file {path} cannot be written ({error.strerror}). Make its folder, or set audit.anchor_file."
+        ) from None
 
 
 @asynccontextmanager

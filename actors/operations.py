@@ -115,7 +115,12 @@ class Operations:
         left = await self._undo_moves(unit, undo, command)
         self._plans.take_back(unit, record.id)
         facts = {"operation": record.id, "reason": command.reason, "left_alone": left or None}
-        unit.audits.append(AuditRow(unit.at, command.who, "operation.undone", record.verb, facts))
+        entry = AuditRow(
+            *(unit.at, command.who, "operation.undone", record.verb, facts),
+            cause=command.reason,
+            inputs=f"operation {record.id}",
+        )
+        unit.audits.append(entry)
         await self._plans.write(unit, bool(undo.moves))
         note = f"{record.verb} of {record.id} is undone"
         if left:

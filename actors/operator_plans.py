@@ -190,7 +190,9 @@ def _audit(plan: Plan, id: str, effect: Effect, now: int) -> AuditRow:
         "money": effect.money or None,
         "export": effect.export,
     }
-    return AuditRow(now, plan.who, f"operation.{effect.verb}", effect.target, facts)
+    reason = getattr(plan.command, "reason", None) or ""
+    inputs = f"operation {id} digest {plan.digest}"
+    return AuditRow(now, plan.who, f"operation.{effect.verb}", effect.target, facts, cause=reason, inputs=inputs)
 
 
 def _text(at: int) -> str:

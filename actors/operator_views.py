@@ -94,6 +94,9 @@ class AuditLine(msgspec.Struct, frozen=True):
     subject: str
     facts: dict[str, Any]
     hash: str
+    cause: str = ""
+    policy: str = ""
+    inputs: str = ""
 
 
 class AuditPage(msgspec.Struct, frozen=True):
@@ -201,6 +204,10 @@ class Views:
         """
         found = await self._reads.audit(subject, who, before, limit)
         lines = [
-            AuditLine(r.seq, iso(r.at), r.actor, r.verb, r.subject, msgspec.json.decode(r.facts), r.hash) for r in found
+            AuditLine(
+                *(r.seq, iso(r.at), r.actor, r.verb, r.subject),
+                *(msgspec.json.decode(r.facts), r.hash, r.cause, r.policy, r.inputs),
+            )
+            for r in found
         ]
         return AuditPage(lines, found[-1].seq if len(found) == limit else None)

@@ -24,7 +24,17 @@ def call_of(record: Record, action: Action) -> tuple[Record, RequestCall]:
     else:
         body = replace(_body(record, intent, action.undo.operation), reverses=action.document)
         call = _request(record.request, action.undo.system, action.undo.operation, body)
+    call = msgspec.structs.replace(call, cause=cause_of(record), policy=record.request.policy_version or "")
     return _remember(record, name, undoing, intent), call
+
+
+def cause_of(record: Record) -> str:
+    """Who led to the calls of a process: who asked, and who approved."""
+    request = record.request
+    hands = " and ".join(vote.who for vote in record.votes if vote.verdict == "approve")
+    return f"{request.kind} {request.process_id} asked by {request.requested_by}" + (
+        f", approved by {hands}" if hands else ""
+    )
 
 
 def _do(record: Record, step: Step, intent: str) -> RequestCall:

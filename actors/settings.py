@@ -158,6 +158,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bulk_keep_percent: int = 10
 
 
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how often it is written down, outside the database, what the audit's chain has come to."""
+
+    anchor_file: str = ""
+    """Empty: `audit-anchors.jsonl` in the data directory. Better: a disk, or a machine, that others administer."""
+    anchor_seconds: float = 300.0
+
+
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The process itself."""
 
@@ -183,6 +191,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calendar: CalendarSettings = CalendarSettings()
     plan: Plan = Plan()
     reconcile: Reconcile = Reconcile()
+    audit: Audit = Audit()
     daemon: Daemon = Daemon()
 
     @property
@@ -194,6 +203,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def directory(self) -> Path:
         """The data directory."""
         return Path(self.data.directory)
+
+    @property
+    def anchors(self) -> Path:
+        """The anchor file."""
+        return Path(self.audit.anchor_file or self.directory / "audit-anchors.jsonl")
 
 
 class SettingsRefused(Exception):
@@ -236,6 +250,7 @@ def check(settings: Settings) -> Settings:
     _range("reconcile.every_hours", settings.reconcile.every_hours, 0, 8_784)
     _range("reconcile.share_percent", settings.reconcile.share_percent, 1, 100)
     _range("reconcile.look_first_hours", settings.reconcile.look_first_hours, 1, 8_784)
+    _range("audit.anchor_seconds", settings.audit.anchor_seconds, 1, 86_400)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)

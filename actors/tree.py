@@ -2,6 +2,8 @@
 
 tidegate (rest for one: what stands below relies on what stands above)
 ├── store-writer      the one writer of the store
+├── audit (one for one)
+│   └── anchors           what the audit has come to, in a file outside the database
 ├── broker-link       connection and topology
 ├── relay             outbox -> broker (RabbitMQ only)
 ├── deciders (one for one)
@@ -57,6 +59,7 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
         limit=RestartLimit(count=5, period_ns=_MINUTE_NS),
         children=(
             leaf("store-writer"),
+            SupervisorSpec("audit", (leaf("anchors"),)),
             leaf("broker-link", start_seconds=60.0),
             *optional("relay"),
             SupervisorSpec(

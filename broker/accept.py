@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from broker.port import Broker, Outgoing
+from broker.provenance import check_foreign
 from broker.store.rows import Accept, MessageRow
 from contracts.contract import Contract
 from contracts.envelope import Envelope, encode_envelope
@@ -62,8 +63,9 @@ class Acceptor:
         """The same for what others send: they may not send what only we do.
 
         Raises:
-            ContractError: contract.not_accepted for that, else as `read`.
+            ContractError: contract.not_accepted or field.read_only for that, else as `read`.
         """
+        check_foreign(envelope)
         arrival = self.read(envelope)
         if arrival.contract.internal:
             raise self._not_accepted(envelope.type)

@@ -54,7 +54,10 @@ class OpenException(msgspec.Struct, frozen=True):
 
 
 class RequestCall(msgspec.Struct, frozen=True):
-    """Have an outside system do something, once for this intent id, in order with the other calls of `order_key`."""
+    """Have an outside system do something, once for this intent id, in order with the other calls of `order_key`.
+
+    `cause` and `policy` (who led to it, which rules it was decided by) are those of the message where they are empty.
+    """
 
     system: str
     operation: str
@@ -63,6 +66,8 @@ class RequestCall(msgspec.Struct, frozen=True):
     body: msgspec.Struct
     money: Money | None = None
     not_before: datetime | None = None
+    cause: str = ""
+    policy: str = ""
 
 
 class Track(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from broker.effects import (
 )
 from broker.order import in_order
 from broker.port import Broker, BrokerError, Delivery, Outgoing, Subscription
+from broker.provenance import Why, decision, why
 from broker.store.fold import Conflict
 from broker.store.rows import CallRow, ExceptionRow, Handled, MilestoneRow, StateRow, TimerRow
 from broker.store.store import Store, StoreUnavailable
@@ -57,6 +58,7 @@ class Received(msgspec.Struct, frozen=True):
     contract: Contract | None = None
     data: Any = None
     problem: ContractError | None = None
+    why: Why = Why()
 
     @property
     def key(self) -> str:
@@ -225,6 +227,8 @@ class Life:
         match outcome:
             case Done(effects):
                 unit.handled.append(Handled(message.delivery.message_id, unit.at, "done"))
+                if message.envelope is not None:
+                    message = msgspec.structs.replace(message, why=why(message.envelope, message.data, effects))
                 for number, effect in enumerate(effects):
                     self._apply(unit, message, effect, number, states)
             case Reject(failure, owner, cause):
@@ -253,6 +257,7 @@ class Life:
                         _json.encode(facts).decode(),
                     )
                 )
+                self._audit(unit, message, effect)
             case StartTimer():
                 self._start_timer(unit, message, effect)
             case OpenException():
@@ -261,6 +266,12 @@ class Life:
                 self._request(unit, message, effect)
             case Track(row):
                 unit.processes.append(row)
+
+    def _audit(self, unit: Unit, message: Received, milestone: Milestone) -> None:
+        assert message.envelope is not None
+        entry = decision(milestone, message.why, message.envelope, message.key, self._decider.domain, unit.at)
+        if entry is not None:
+            unit.audits.append(entry)
 
     def _save(self, unit: Unit, message: Received, state: Any, states: dict[str, tuple[int, Any]]) -> None:
         key = self._state_key(message)
@@ -293,6 +304,7 @@ class Life:
     def _emit(self, unit: Unit, message: Received, effect: Emit, number: int) -> None:
         envelope = self._envelope(message, effect.type, effect.data, effect.lane, str(number), unit.at)
         if self._registry.newest(effect.type).kind == "command":
+            envelope = msgspec.structs.replace(envelope, extensions=message.why.attributes())
             unit.accepts.append(self._acceptor.prepare(self._acceptor.read(envelope), unit.at))
             return
         dedupe = dedupe_key(envelope.tenant, envelope.source, envelope.id)
@@ -344,6 +356,9 @@ class Life:
                 workload=envelope.workload or envelope.type,
                 deadline=(envelope.deadline - _EPOCH) // timedelta(microseconds=1) if envelope.deadline else NEVER,
                 partition=partition_in(message.delivery.queue),
+                cause=effect.cause or message.why.cause,
+                policy=effect.policy or message.why.policy,
+                actor=self._decider.domain,
             )
         )
 

@@ -10,6 +10,7 @@ import click
 
 from actors.settings import SettingsRefused
 from ops.cli_approvals import approvals
+from ops.cli_audit import audit
 from ops.cli_ledger import ledger
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
@@ -269,7 +270,7 @@ for _command in COMMANDS:
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
-for _group in (approvals, demo_refund, ledger, window):
+for _group in (approvals, audit, demo_refund, ledger, window):
     tidegate.add_command(_group)
 
 

@@ -328,26 +328,6 @@ def search(shared: Shared, key: str) -> None:
 
 
 @click.command()
-@click.option("--subject", help="Only about this: an intent id, a target such as tenant:acme.")
-@click.option("--by", "who", help="Only what this person did.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500))
-@common
-@pass_shared
-def audit(shared: Shared, subject: str | None, who: str | None, limit: int) -> None:
-    """Who did what, when and why, newest first.
-
-    \b
-    Example:
-      tidegate audit --subject tenant:acme
-    """
-    from ops.screen import show_audit
-
-    with shared.client() as client:
-        page = client.look("audit", subject=subject, who=who, limit=limit)
-        shared.say(page, lambda: show_audit(page["items"]))
-
-
-@click.command()
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500))
 @common
 @pass_shared
@@ -390,4 +370,4 @@ def top(shared: Shared, once: bool, every: float) -> None:
             run_top(client, once, every)
 
 
-COMMANDS = [*_orders(), *_settings(), *_works(), undo, peek, search, audit, operations, top]
+COMMANDS = [*_orders(), *_settings(), *_works(), undo, peek, search, operations, top]

@@ -145,8 +145,9 @@ def show_found(found: dict[str, Any]) -> None:
 
 def show_audit(items: list[dict[str, Any]]) -> None:
     """Who did what, and why."""
-    rows = [{**item, "why": item["facts"].get("reason")} for item in items]
-    Console().print(_table("audit, newest first", ["seq", "at", "actor", "verb", "subject", "why"], rows))
+    rows = [{**item, "why": item["cause"] or item["facts"].get("reason")} for item in items]
+    columns = ["seq", "at", "actor", "verb", "subject", "why", "policy"]
+    Console().print(_table("audit, newest first", columns, rows))
 
 
 def show_operations(items: list[dict[str, Any]]) -> None:

@@ -89,7 +89,7 @@ def _offline(settings: Settings, verb: str, order: dict[str, Any]) -> dict[str, 
     try:
         places = Places(SYSTEM, ERP_POSTER, queues, partitions, (OPERATION,))
         scope = check(verb, command, places, SystemClock().now())
-        return operate(settings.directory, verb, str(scope), command)
+        return operate(settings.directory, settings.anchors, verb, str(scope), command)
     except ContractError as error:
         raise Refused({"title": error.title, "detail": error.detail, "code": error.code}) from None
     except StoreRefused as error:

@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker.store import chain, orders
 from broker.store import schema as s
 from broker.store import statements as q
+from broker.store.chain import Entry
 from broker.store.orders import Conflict as Conflict
 from broker.store.orders import audit_facts as _facts
 from broker.store.orders import run_many
-from broker.store.rows import OPEN, Accept, CallChange, CallRow, ExceptionRow
+from broker.store.rows import OPEN, Accept, Call, CallChange, CallRow, ExceptionRow
 from broker.store.unit import Accepted, Committed, Unit
 
 _astuple = msgspec.structs.astuple
@@ -74,7 +75,7 @@ class Folder:
             sqlalchemy.exc.DBAPIError: the database refused.
         """
         results = [Committed() for _ in units]
-        audits: list[tuple[int, str, str, str, str]] = []
+        audits: orders.Audits = []
         exceptions = [row for unit in units for row in unit.exceptions]
         await self._accept(connection, units, results)
         await self._settle(connection, units)
@@ -165,7 +166,7 @@ class Folder:
         units: Sequence[Unit],
         results: list[Committed],
         exceptions: list[ExceptionRow],
-        audits: list[tuple[int, str, str, str, str]],
+        audits: orders.Audits,
     ) -> None:
         wanted = [row.intent_id for unit in units for row in unit.calls]
         known: dict[str, str] = {}
@@ -179,7 +180,7 @@ class Folder:
                 if before is None:
                     known[row.intent_id] = row.fingerprint
                     inserts.append(_call_values(row, self._take(s.call, 1)[0]))
-                    audits.append((unit.at, row.system, "call.requested", row.intent_id, _request_facts(row)))
+                    audits.append(_requested(row, unit.at))
                 elif before == row.fingerprint:
                     result.calls_known.append(row.intent_id)
                 else:
@@ -190,9 +191,7 @@ class Folder:
             for result in results:
                 result.promoted = True
 
-    async def _change_calls(
-        self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]
-    ) -> int:
+    async def _change_calls(self, connection: AsyncConnection, units: Sequence[Unit], audits: orders.Audits) -> int:
         """How many calls became ready because the one before them is over."""
         changes = [change for unit in units for change in unit.call_changes]
         rows = [_change_values(change) for change in changes]
@@ -206,7 +205,8 @@ class Folder:
             for change in unit.call_changes:
                 call = change.call
                 facts = _facts(was=change.was, attempts=call.attempts, document=call.document, reason=call.reason)
-                audits.append((unit.at, change.actor, f"call.{call.status}", call.intent_id, facts))
+                what = (unit.at, change.actor, f"call.{call.status}", call.intent_id, facts)
+                audits.append(Entry(*what, call.cause, call.policy, _inputs(call)))
         return promoted
 
     async def _spends(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
@@ -230,7 +230,7 @@ class Folder:
         connection: AsyncConnection,
         units: Sequence[Unit],
         exceptions: list[ExceptionRow],
-        audits: list[tuple[int, str, str, str, str]],
+        audits: orders.Audits,
     ) -> None:
         milestones = [row for unit in units for row in unit.milestones]
         await self._insert(connection, s.milestone, self._q.milestone, milestones)
@@ -244,7 +244,9 @@ class Folder:
             await self._many(connection, self._q.exception, rows)
             for row in exceptions:
                 facts = _facts(failure=row.failure, owner=row.owner, cause=row.cause)
-                audits.append((row.opened_at, "store", "exception.opened", row.intent_id or row.key, facts))
+                inputs = f"message {row.message_id}" if row.message_id else ""
+                what = (row.opened_at, "store", "exception.opened", row.intent_id or row.key, facts)
+                audits.append(Entry(*what, inputs=inputs))
         events = [row for unit in units for row in unit.gate_events]
         await self._insert(connection, s.gate_event, self._q.gate_event, events)
         compared = [row for unit in units for row in unit.reconciliations]
@@ -259,15 +261,16 @@ class Folder:
         settled = [(end.at, end.system, end.intent_id) for unit in units for end in unit.strays_settled]
         await self._many(connection, self._q.stray_settled, settled)
 
-    async def _audit(
-        self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]
-    ) -> None:
+    async def _audit(self, connection: AsyncConnection, units: Sequence[Unit], audits: orders.Audits) -> None:
         for unit in units:
-            audits.extend((a.at, a.actor, a.verb, a.subject, _facts(**a.facts)) for a in unit.audits)
+            audits.extend(
+                Entry(a.at, a.actor, a.verb, a.subject, _facts(**a.facts), a.cause, a.policy, a.inputs)
+                for a in unit.audits
+            )
         rows = []
-        for seq, (at, actor, verb, subject, facts) in zip(self._take(s.audit, len(audits)), audits, strict=True):
-            self.head = chain.link(self.head, seq, at, actor, verb, subject, facts)
-            rows.append((seq, at, actor, verb, subject, facts, self.head))
+        for seq, entry in zip(self._take(s.audit, len(audits)), map(chain.plain, audits), strict=True):
+            self.head = chain.link(self.head, seq, entry)
+            rows.append((seq, *entry[:5], self.head, *entry[5:]))
         await self._many(connection, self._q.audit, rows)
 
 
@@ -307,8 +310,14 @@ def _settled(changes: Iterable[CallChange]) -> list[tuple[Any, ...]]:
     return [(*key, count) for key, count in more.items()]
 
 
-def _request_facts(row: CallRow) -> str:
-    return _facts(key=row.key, minor=row.minor, currency=row.currency, fingerprint=row.fingerprint)
+def _requested(row: CallRow, at: int) -> Entry:
+    facts = _facts(key=row.key, minor=row.minor, currency=row.currency, fingerprint=row.fingerprint)
+    what = (at, row.actor or row.system, "call.requested", row.intent_id, facts)
+    return Entry(*what, row.cause, row.policy, _inputs(row))
+
+
+def _inputs(call: Call | CallRow) -> str:
+    return f"message {call.message_id} body {call.fingerprint}"
 
 
 def _intent_reused(row: CallRow, at: int) -> ExceptionRow:

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.store import schema as s
 from broker.store import statements as q
+from broker.store.chain import Entry
 from broker.store.rows import CallMove
 from broker.store.unit import Unit
 
 _astuple = msgspec.structs.astuple
 _json = msgspec.json.Encoder(order="deterministic")
-Audits = list[tuple[int, str, str, str, str]]
+Audits = list[Entry]
 Take = Callable[[Table, int], range]
 
 
@@ -73,7 +74,8 @@ async def _end_orders(
         row: dict[str, Any] = {"ended_at": end.at, "ended_by": end.who, "of_verb": end.verb, "of_target": end.target}
         statement = compiled.control_end if end.past is None else compiled.control_past
         if await run_many(connection, statement, statement.arrange([{**row, "past": end.past}])):
-            audits.append((end.at, end.who, f"{end.verb}.ended", end.target, audit_facts(reason=end.reason)))
+            what = (end.at, end.who, f"{end.verb}.ended", end.target, audit_facts(reason=end.reason))
+            audits.append(Entry(*what, cause=end.reason))
 
 
 async def _give_orders(
@@ -85,7 +87,7 @@ async def _give_orders(
     await run_many(connection, compiled.control, rows)
     for order in given:
         facts = audit_facts(reason=order.reason, until=order.until, begins=order.begins, value=order.value)
-        audits.append((order.since, order.who, order.verb, order.target, facts))
+        audits.append(Entry(order.since, order.who, order.verb, order.target, facts, cause=order.reason))
 
 
 async def move_calls(connection: AsyncConnection, compiled: q.Statements, units: Sequence[Unit], audits: Audits) -> int:
@@ -104,7 +106,8 @@ async def move_calls(connection: AsyncConnection, compiled: q.Statements, units:
         before = {"lane": move.call.lane, "not_before": move.call.not_before}
         after = {"lane": move.lane, "not_before": move.not_before}
         facts = audit_facts(before=before, after=after, reason=move.reason)
-        audits.append((at, move.actor, "call.moved", move.call.intent_id, facts))
+        inputs = f"message {move.call.message_id} body {move.call.fingerprint}"
+        audits.append(Entry(at, move.actor, "call.moved", move.call.intent_id, facts, move.reason, "", inputs))
     return promoted
 
 

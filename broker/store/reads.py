@@ -134,6 +134,9 @@ class AuditRecord(msgspec.Struct, frozen=True):
     subject: str
     facts: str
     hash: str
+    cause: str
+    policy: str
+    inputs: str
 
 
 class Reads:

@@ -104,6 +104,10 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
     deadline: int = NEVER
     partition: int = 0
+    cause: str = ""
+    policy: str = ""
+    actor: str = ""
+    """Who asks for it; told to the audit only."""
 
     @property
     def place(self) -> Place:
@@ -141,6 +145,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
     deadline: int = NEVER
     partition: int = 0
+    cause: str = ""
+    policy: str = ""
 
     @property
     def place(self) -> Place:
@@ -385,10 +391,16 @@ class StrayEnd(msgspec.Struct, frozen=True):
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """Something happened that somebody may ask about in years; chained by hash in commit order."""
+    """Something happened that somebody may ask about in years; chained by hash in commit order.
+
+    `cause`, `policy` and `inputs` are what `chain.Entry` says.
+    """
 
     at: int
     actor: str
     verb: str
     subject: str
     facts: dict[str, Any]
+    cause: str = ""
+    policy: str = ""
+    inputs: str = ""

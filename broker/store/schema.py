@@ -127,6 +127,8 @@ call = Table(
     Column("workload", String, nullable=False, server_default=""),
     Column("deadline", BigInteger, nullable=False, server_default=str(NEVER)),
     Column("partition", Integer, nullable=False, server_default="0"),
+    Column("cause", Text, nullable=False, server_default=""),
+    Column("policy", Text, nullable=False, server_default=""),
 )
 _ready = text("ready = 1")
 _line = (call.c.system, call.c.lane, call.c.tenant, call.c.workload, call.c.operation, call.c.partition)
@@ -258,7 +260,14 @@ audit = Table(
     Column("subject", String, nullable=False),
     Column("facts", Text, nullable=False),
     Column("hash", String, nullable=False),
+    Column("cause", Text, nullable=False, server_default=""),
+    Column("policy", Text, nullable=False, server_default=""),
+    Column("inputs", Text, nullable=False, server_default=""),
 )
+ANCHORED = "audit.anchored"
+"""The verb of an entry that announces an anchor (see `anchors.py`)."""
+_anchored = text(f"verb = '{ANCHORED}'")
+Index("audit_anchored", audit.c.seq, sqlite_where=_anchored, postgresql_where=_anchored)
 
 gate_event = Table(
     "gate_event",

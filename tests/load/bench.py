@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.load import accept, adaptive, budgets, daemon_gate, fullway, rabbitmq
+from tests.load import accept, adaptive, audit, budgets, daemon_gate, fullway, rabbitmq
 from tests.load.run import ROOT, machine
 
 BENCHES: dict[str, Callable[[Path], str]] = {
@@ -16,6 +16,7 @@ BENCHES: dict[str, Callable[[Path], str]] = {
     "gate": budgets.run,
     "adaptive": adaptive.run,
     "daemon-gate": daemon_gate.run,
+    "audit": audit.run,
 }
 MORE: dict[str, Callable[[Path], str]] = {"rabbitmq": rabbitmq.run}
 """Measured when named: they need a broker and the peers' environment."""

@@ -129,7 +129,7 @@ def audit_true(store: Path) -> Iterator[Finding]:
     connection = sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True)
     try:
         entries = connection.execute(
-            "SELECT seq, at, actor, verb, subject, facts, hash FROM audit ORDER BY seq"
+            "SELECT seq, at, actor, verb, subject, facts, cause, policy, inputs, hash FROM audit ORDER BY seq"
         ).fetchall()
         calls = connection.execute("SELECT intent_id, status, sent FROM call").fetchall()
     finally:
@@ -141,7 +141,7 @@ def audit_true(store: Path) -> Iterator[Finding]:
 def _chain(entries: Sequence[tuple[Any, ...]]) -> Iterator[Finding]:
     head = "0" * 64
     for place, (*fields, given) in enumerate(entries, 1):
-        text = "\x1f".join(str(value) for value in fields)
+        text = "\x1f".join(str(value) for value in (fields if any(fields[6:]) else fields[:6]))
         head = hashlib.sha256(f"{head}\n{text}".encode()).hexdigest()
         if fields[0] != place or given != head:
             yield Finding("I5", f"audit entry {place} does not follow from the ones before it")
@@ -150,7 +150,7 @@ def _chain(entries: Sequence[tuple[Any, ...]]) -> Iterator[Finding]:
 
 def _lives(entries: Sequence[tuple[Any, ...]], calls: Mapping[str, tuple[str, int]]) -> Iterator[Finding]:
     told: dict[str, list[tuple[str, Any]]] = defaultdict(list)
-    for _, _, _, verb, subject, facts, _ in entries:
+    for _, _, _, verb, subject, facts, *_ in entries:
         if verb.startswith("call."):
             told[subject].append((verb.removeprefix("call."), json.loads(facts).get("was")))
     for intent in calls.keys() - told.keys():
@@ -185,6 +185,7 @@ def expected_actors() -> list[str]:
     """Every place of the tree of an embedded daemon, in start order."""
     leaves = (
         "store-writer",
+        "anchors",
         "broker-link",
         "credit-policy",
         "erp-requests",
