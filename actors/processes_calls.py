@@ -7,6 +7,7 @@ import msgspec
 from actors.processes_record import Record, step_intent
 from broker.effects import RequestCall
 from contracts.messages import AdjustmentRequest, ProcessStart, SystemRequest
+from contracts.processes import ON_STUCK
 from policies.process import TABLES, Action, Start, Step, StepState
 
 _CASE_SYSTEMS = frozenset({"support"})
@@ -24,6 +25,7 @@ def call_of(record: Record, action: Action) -> tuple[Record, RequestCall]:
     else:
         body = replace(_body(record, intent, action.undo.operation), reverses=action.document)
         call = _request(record.request, action.undo.system, action.undo.operation, body)
+    call = replace(call, on_stuck=ON_STUCK[record.request.kind])
     return _remember(record, name, undoing, intent), call
 
 

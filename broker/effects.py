@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from broker.store.rows import ProcessRow
+from contracts.contract import OnStuck
 from contracts.money import Money
 
 
@@ -54,7 +55,10 @@ class OpenException(msgspec.Struct, frozen=True):
 
 
 class RequestCall(msgspec.Struct, frozen=True):
-    """Have an outside system do something, once for this intent id, in order with the other calls of `order_key`."""
+    """Have an outside system do something, once for this intent id, in order with the other calls of `order_key`.
+
+    `on_stuck`: whether those wait if this one gets stuck; None: as the registry has it for the message.
+    """
 
     system: str
     operation: str
@@ -63,6 +67,7 @@ class RequestCall(msgspec.Struct, frozen=True):
     body: msgspec.Struct
     money: Money | None = None
     not_before: datetime | None = None
+    on_stuck: OnStuck | None = None
 
 
 class Track(msgspec.Struct, frozen=True):

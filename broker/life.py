@@ -344,6 +344,7 @@ class Life:
                 workload=envelope.workload or envelope.type,
                 deadline=(envelope.deadline - _EPOCH) // timedelta(microseconds=1) if envelope.deadline else NEVER,
                 partition=partition_in(message.delivery.queue),
+                on_stuck=effect.on_stuck or (message.contract.stuck_rule(message.data) if message.contract else "pass"),
             )
         )
 

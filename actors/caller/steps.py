@@ -162,6 +162,7 @@ def _waiting(
 
 
 def _closed(call: Call, status: str, now: int, document: str | None = None, reason: str | None = None) -> Call:
+    holds = status == "exception" and call.on_stuck == "hold"
     return msgspec.structs.replace(
-        call, status=status, open=0, ready=0, changed_at=now, document=document, reason=reason
+        call, status=status, open=int(holds), ready=0, changed_at=now, document=document, reason=reason
     )

@@ -10,7 +10,7 @@ from contracts.money import Money
 from policies.order import NEVER, Place
 
 OPEN = frozenset({"waiting", "in_flight", "unknown"})
-"""States of a call that hold back later calls of the same key."""
+"""States of a call that hold back later calls of the same key; `exception` does, too, where `on_stuck` says so."""
 
 
 class MessageRow(msgspec.Struct, frozen=True):
@@ -104,6 +104,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
     deadline: int = NEVER
     partition: int = 0
+    on_stuck: str = "pass"
+    """`hold`: while it is with a person, later calls of its key and lane wait for it; `pass`: they go on."""
 
     @property
     def place(self) -> Place:
@@ -141,6 +143,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
     deadline: int = NEVER
     partition: int = 0
+    on_stuck: str = "pass"
 
     @property
     def place(self) -> Place:

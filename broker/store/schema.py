@@ -127,6 +127,7 @@ call = Table(
     Column("workload", String, nullable=False, server_default=""),
     Column("deadline", BigInteger, nullable=False, server_default=str(NEVER)),
     Column("partition", Integer, nullable=False, server_default="0"),
+    Column("on_stuck", String, nullable=False, server_default="pass"),
 )
 _ready = text("ready = 1")
 _line = (call.c.system, call.c.lane, call.c.tenant, call.c.workload, call.c.operation, call.c.partition)
