@@ -18,6 +18,7 @@ from broker.life import Decider
 from policies.approval import ApprovalPolicy
 from policies.approval_words import read_delegations, read_people
 from policies.limit_words import parse_limits
+from policies.vendors import VENDORS
 
 
 def connected(settings: Settings) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def caller(system: str, settings: Settings, house: House, teller: ProcessTeller,
     flow = settings.flow
     name = caller_name(system)
     token = Path(saas.token_file).read_text().strip() if saas.token_file else None
-    adapter = SaasAdapter(system, saas.url, house.clock, saas.timeout_seconds, saas.lost_seconds, token)
+    adapter = SaasAdapter(system, saas.url, house.clock, saas.timeout_seconds, saas.lost_seconds, token, VENDORS[saas.signals])
     floors = {"standard": flow.standard_floor_percent, "bulk": flow.bulk_floor_percent}
     shares = flow.tenant_shares(), flow.workload_shares()
     gate = Gate(parse_limits(saas.limits), house.entropy.random, floors, *shares)

@@ -75,13 +75,17 @@ class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Saas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A system beside the ERP: billing, support, CRM, revenue reporting. Without a `url` it is not connected."""
+    """A system beside the ERP: billing, support, CRM, revenue reporting. Without a `url` it is not connected.
+
+    `signals`: whose way of saying no it has.
+    """
 
     url: str = ""
     limits: tuple[str, ...] = ("20/1s", "10 concurrent")
     timeout_seconds: float = 30.0
     lost_seconds: float = 30.0
     token_file: str | None = None
+    signals: str = "generic"
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -250,6 +254,8 @@ def _check_workflow(settings: Settings) -> None:
             raise SettingsRefused(f'{name}.limits: at least one limit is needed, for example limits = ["20/1s"]')
         if saas.url and not settings.billing.url:
             raise SettingsRefused(f"{name}.url: set billing.url as well; processes begin with a credit in billing")
+        if saas.signals not in VENDORS:
+            raise SettingsRefused(f"{name}.signals: {saas.signals!r} is not one of {', '.join(VENDORS)}")
         _range(f"{name}.timeout_seconds", saas.timeout_seconds, 0.1, 900)
         _range(f"{name}.lost_seconds", saas.lost_seconds, 0, 86_400)
     try:

@@ -9,12 +9,14 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from actors.adapters.classify import classify, limited
+from actors.adapters.classify import REASON_MAX, classify, limited
 from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Outcome, Posted
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.messages import AdjustmentRequest
+from policies.failure_tables import manner_of
+from policies.failures import hear
 from policies.limit_words import parse_limit
 from policies.limits import Limit
 from policies.recoverability import FailureClass
@@ -37,11 +39,6 @@ class Document(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     items: list[Document]
-
-
-class _Problem(msgspec.Struct):
-    code: str | None = None
-    detail: str | None = None
 
 
 class _ToldLimit(msgspec.Struct):
@@ -79,6 +76,7 @@ class RestAdapter:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connections = connections
         self._vendor = vendor
+        self._manner = manner_of(vendor.name)
         self._client: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -136,7 +134,7 @@ class RestAdapter:
             return came, ()
         response, body = came
         reading = self._signals(response, body)
-        outcome = self._refusal(response, body, reading) if response.status >= 300 else Absent()
+        outcome = self._refusal(response, body, reading, reads=True) if response.status >= 300 else Absent()
         return Answer(outcome, _server_ns(response), reading), _told(body) if response.status == 200 else ()
 
     async def _ask(self, method: str, path: str, call: Call, **request: Any) -> Answer:
@@ -165,7 +163,7 @@ class RestAdapter:
         if response.status < 400:
             return read(self._vendor, Answered(response.status, headers), self._now()) if headers else NOTHING
         text = body[:TEXT_MAX].decode("utf-8", "replace")
-        answer = Answered(response.status, headers, _problem(body).code or "", text)
+        answer = Answered(response.status, headers, hear(self._manner, body).code or "", text)
         return read(self._vendor, answer, self._now())
 
     def _read_outcome(
@@ -173,7 +171,7 @@ class RestAdapter:
     ) -> Outcome:
         status = response.status
         if status >= 300:
-            return self._refusal(response, body, reading)
+            return self._refusal(response, body, reading, reads=method == "GET")
         try:
             if method == "GET" and status == 200:
                 found = msgspec.json.decode(body, type=_Found).items
@@ -181,7 +179,8 @@ class RestAdapter:
             if method == "POST" and status in (200, 201):
                 return self._document(msgspec.json.decode(body, type=Document), call, replayed=status == 200)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return Lost(f"the ERP answered {status} with something that is not a document")
+            found = self._refusal(response, body, reading)
+            return found if isinstance(found, Failed) else _no_document(status)
         return Lost(f"the ERP answered {status}, which means nothing here")
 
     def _document(self, document: Document, call: Call, replayed: bool) -> Outcome:
@@ -197,28 +196,26 @@ class RestAdapter:
             return Failed(FailureClass.DATA_QUALITY, "document.differs", why)
         return self._document(document, call, replayed=True)
 
-    def _refusal(self, response: aiohttp.ClientResponse, body: bytes, reading: Reading) -> Failed | Lost:
-        problem = _problem(body)
+    def _refusal(
+        self, response: aiohttp.ClientResponse, body: bytes, reading: Reading, reads: bool = False
+    ) -> Failed | Lost:
+        said = hear(self._manner, body)
         if reading.refusal is not None:
-            return limited(reading.refusal, problem.code or f"http.{response.status}", (problem.detail or "")[:300])
+            return limited(reading.refusal, said.code or f"http.{response.status}", said.text[:REASON_MAX])
         after = parse_retry_after(response.headers.get("Retry-After"), self._now())
-        reason = (problem.detail or f"the ERP answered {response.status}")[:300]
-        return classify(response.status, problem.code, reason, after.seconds if after else None)
+        return classify(self._manner, response.status, said, after.seconds if after else None, self._url, reads)
 
     def _now(self) -> datetime:
         return self._clock.now()
 
 
+def _no_document(status: int) -> Lost:
+    return Lost(f"the ERP answered {status} with something that is not a document")
+
+
 def _is_of(document: Document, call: Call) -> bool:
     amount = decode(call.body, AdjustmentRequest).amount
     return (document.reference, document.amount, document.currency) == (call.intent_id, amount.amount, amount.currency)
-
-
-def _problem(body: bytes) -> _Problem:
-    try:
-        return msgspec.json.decode(body, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Problem()
 
 
 def _server_ns(response: aiohttp.ClientResponse) -> int | None:

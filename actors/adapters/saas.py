@@ -15,6 +15,8 @@ from contracts.codec import decode
 from contracts.messages import SystemRequest
 from policies.identity import READS, record_text
 from policies.recoverability import FailureClass
+from policies.signals import Vendor
+from policies.vendors import VENDORS
 
 PATHS = {"billing": "/credits", "support": "/case-updates", "crm": "/activities", "revenue": "/entries"}
 """What each system's documents are called in its API."""
@@ -31,8 +33,9 @@ class SaasAdapter(RestAdapter):
         timeout_seconds: float,
         lost_seconds: float,
         token: str | None = None,
+        vendor: Vendor = VENDORS["generic"],
     ) -> None:
-        super().__init__(url, clock, timeout_seconds, lost_seconds, token)
+        super().__init__(url, clock, timeout_seconds, lost_seconds, token, vendor=vendor)
         self.system = system
         self._path = PATHS[system]
 
