@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from actors.adapters.credential import Credential
+from actors.adapters.port import Traits
 from actors.adapters.rest import RestAdapter
 from actors.approvals import Approvals
 from actors.caller.gate import Gate, Steering
@@ -172,9 +174,13 @@ class Builder:
     def _poster(self) -> Actor:
         house, settings = self.house, self._settings
         erp = settings.erp
-        token = Path(erp.token_file).read_text().strip() if erp.token_file else None
+        credential = Credential(Path(erp.token_file) if erp.token_file else None)
         vendor = VENDORS[erp.signals]
-        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token, vendor=vendor)
+        dedupe_seconds = erp.dedupe_hours * 3_600
+        traits = Traits(erp.dedupe_hours > 0, erp.finds, erp.late_seconds, dedupe_seconds)
+        adapter = RestAdapter(
+            erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, credential, vendor=vendor, traits=traits
+        )
         shares = house.live.shares(), settings.flow.workload_shares()
         steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
         gate = Gate(house.live.limits(), house.entropy.random, house.live.floors(), *shares, steering)

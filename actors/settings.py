@@ -46,6 +46,9 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `signals`: whose way of speaking about limits it has. `adapt`: learn what it really allows, below `limits`.
     `reserve_percent`: of each limit, left to people and other software. `ask_limits_seconds`: how often it is asked
     for its limits (0: never). `rest_seconds_max`: the longest rest of an operation that fails, before the next probe.
+    `finds`: it can be asked for a document by our intent id. `dedupe_hours`: for how long it recognises an intent id
+    that it has had (0: it does not). `late_seconds`: for how long after a lost answer a document may still appear
+    there, where that is longer than `lost_seconds`. What can neither be found nor recognised goes to a person.
     """
 
     url: str = "http://127.0.0.1:8090"
@@ -59,6 +62,9 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reserve_percent: int = 0
     ask_limits_seconds: float = 0.0
     rest_seconds_max: float = 60.0
+    finds: bool = True
+    dedupe_hours: float = 24.0
+    late_seconds: float = 0.0
 
 
 class TenantShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,6 +220,8 @@ def check(settings: Settings) -> Settings:
     _range("erp.ask_limits_seconds", settings.erp.ask_limits_seconds, 0, 86_400)
     _range("erp.rest_seconds_max", settings.erp.rest_seconds_max, 1, 3_600)
     _range("erp.lost_seconds", settings.erp.lost_seconds, 0, 86_400)
+    _range("erp.late_seconds", settings.erp.late_seconds, 0, 604_800)
+    _range("erp.dedupe_hours", settings.erp.dedupe_hours, 0, 876_000)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)

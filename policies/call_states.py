@@ -4,7 +4,7 @@
        ^                  |
        |                  +--no answer--> unknown --found--> done
        +------- looked up: not there --------+
-                                             +--nobody can tell--> exception --a person--> waiting | unknown | done | refused
+                                             +--nobody can tell--> exception --a person--> any but in_flight
 
 `done` is what the ledger and the events call posted. Money that is done or refused stays so: a correction is another
 call with an intent of its own. Nothing leads from `unknown` to `refused`, because whoever does not know may not say no.

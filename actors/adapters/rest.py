@@ -10,7 +10,8 @@ import aiohttp
 import msgspec
 
 from actors.adapters.classify import REASON_MAX, classify, limited
-from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Outcome, Posted
+from actors.adapters.credential import Credential
+from actors.adapters.port import Absent, Again, Answer, Failed, Lost, NotSent, Outcome, Posted, Traits
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
@@ -24,6 +25,7 @@ from policies.retry_after import parse_retry_after
 from policies.signals import NOTHING, TEXT_MAX, Answered, Reading, Vendor, read
 from policies.vendors import VENDORS
 
+PLAIN = Traits()
 ANSWER_BYTES_MAX = 256 * 1024
 _TIMING = re.compile(r"(?:^|,)\s*total\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:[;,]|$)", re.ASCII)
 
@@ -55,8 +57,6 @@ class RestAdapter:
     """Speaks HTTP with an ERP. A request is sent once; connections are reused, never a request."""
 
     system = "erp"
-    deduplicates = True
-    finds = True
     tells_limits = True
 
     def __init__(
@@ -65,15 +65,18 @@ class RestAdapter:
         clock: Clock,
         timeout_seconds: float,
         lost_seconds: float,
-        token: str | None = None,
+        credential: Credential | None = None,
         connections: int = 100,
         vendor: Vendor = VENDORS["generic"],
+        traits: Traits = PLAIN,
     ) -> None:
+        self.deduplicates, self.finds = traits.deduplicates, traits.finds
+        self.late_seconds, self.dedupe_seconds = traits.late_seconds, traits.dedupe_seconds
         self._url = url
         self._clock = clock
         self._timeout = timeout_seconds
         self.lost_seconds = lost_seconds
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._credential = credential or Credential(None)
         self._connections = connections
         self._vendor = vendor
         self._manner = manner_of(vendor.name)
@@ -85,7 +88,7 @@ class RestAdapter:
             connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=30),
             # a connection that is not made in half the time was not used, so the call surely did not leave
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
-            headers={"User-Agent": "tidegate", "Accept-Encoding": "identity", **self._headers},
+            headers={"User-Agent": "tidegate", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -147,8 +150,12 @@ class RestAdapter:
 
     async def _send(self, method: str, path: str, **request: Any) -> tuple[aiohttp.ClientResponse, bytes] | Answer:
         assert self._client is not None, "open() comes first"
+        carried = self._credential.headers()
+        request["headers"] = {**request.get("headers", {}), **carried}
         try:
             async with self._client.request(method, self._url + path, allow_redirects=False, **request) as response:
+                if response.status == 401 and self._credential.replaced(carried):
+                    return Answer(Again("the credential was replaced meanwhile; it goes again with the new one"))
                 return response, await _read(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Answer(NotSent(f"the ERP at {self._url} cannot be reached: {type(error).__name__}"))
@@ -179,8 +186,8 @@ class RestAdapter:
             if method == "POST" and status in (200, 201):
                 return self._document(msgspec.json.decode(body, type=Document), call, replayed=status == 200)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            found = self._refusal(response, body, reading)
-            return found if isinstance(found, Failed) else _no_document(status)
+            said_no = self._refusal(response, body, reading)
+            return said_no if isinstance(said_no, Failed) else _no_document(status)
         return Lost(f"the ERP answered {status}, which means nothing here")
 
     def _document(self, document: Document, call: Call, replayed: bool) -> Outcome:

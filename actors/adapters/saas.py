@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from actors.adapters.credential import Credential
 from actors.adapters.port import Answer, Failed, Lost, NotSent, Outcome, Posted
 from actors.adapters.rest import Document, RestAdapter
 from actors.runtime.clock import Clock
@@ -32,10 +33,10 @@ class SaasAdapter(RestAdapter):
         clock: Clock,
         timeout_seconds: float,
         lost_seconds: float,
-        token: str | None = None,
+        credential: Credential | None = None,
         vendor: Vendor = VENDORS["generic"],
     ) -> None:
-        super().__init__(url, clock, timeout_seconds, lost_seconds, token, vendor=vendor)
+        super().__init__(url, clock, timeout_seconds, lost_seconds, credential, vendor=vendor)
         self.system = system
         self._path = PATHS[system]
 

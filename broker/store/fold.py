@@ -192,7 +192,7 @@ class Folder:
     async def _change_calls(
         self, connection: AsyncConnection, units: Sequence[Unit], audits: list[tuple[int, str, str, str, str]]
     ) -> int:
-        """How many calls became ready because the one before them is over, or because a person put them back in line."""
+        """How many calls became ready because the one before them is over, or a person put them back."""
         changes = [change for unit in units for change in unit.call_changes]
         rows = [_change_values(change) for change in changes]
         if await self._many(connection, self._q.call_change, self._q.call_change.arrange(rows)) != len(rows):
