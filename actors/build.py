@@ -111,6 +111,7 @@ class Builder:
         people, delegations = read_people(approval.people), read_delegations(approval.delegations)
         self.approvals = Approvals(self.house, self._acceptor, people, delegations) if self._connected else None
         self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
+        self.house.teller = self._teller
         self._topology = build_topology(list(queues), spread)
 
     def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
@@ -135,7 +136,7 @@ class Builder:
             **{caller_name(system): partial(self._caller, system) for system in self._connected},
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
-            "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace),
+            "orders": lambda: OrderClock(house.controls, house.live, self._store, house.pace),
             "housekeeping": lambda: Housekeeping(self._store),
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION, self.approvals), listen.dup),

@@ -194,6 +194,13 @@ def in_flight(call: Call, now: int) -> Call:
     )
 
 
+def put_back(call: Call, unknown: bool, who: str, why: str, now: int) -> Call:
+    """A call that was with a person, on its way again: to be looked up first if nobody knows whether it was done."""
+    reason = f"sent back by {who}: {why}"
+    back = _status(call, "unknown", now, reason) if unknown else _waiting(call, now, reason, attempts=0)
+    return msgspec.structs.replace(back, open=1)
+
+
 def _status(call: Call, status: str, now: int, reason: str) -> Call:
     return msgspec.structs.replace(call, status=status, ready=0, changed_at=now, reason=reason)
 

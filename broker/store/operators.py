@@ -138,6 +138,11 @@ class OperatorReads:
             query = query.where(e.opened_at < before)
         return [ExceptionRecord(*row) for row in await self._reads.rows(query.order_by(e.seq).limit(limit))]
 
+    async def states_of(self, domain: str) -> list[tuple[int, bytes]]:
+        """Version and body of everything that a domain keeps, by key."""
+        query = select(s.state.c.version, s.state.c.body).where(s.state.c.domain == domain).order_by(s.state.c.key)
+        return [(version, body) for version, body in await self._reads.rows(query)]
+
     async def operation(self, id: str) -> OperationRecord | None:
         """An operation by its id."""
         rows = await self._reads.rows(select(s.operation).where(s.operation.c.id == id))
