@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.processes_record import Record, step_intent
+from actors.processes_record import Record, digest_of, step_intent
 from broker.effects import RequestCall
 from contracts.messages import AdjustmentRequest, ProcessStart, SystemRequest
 from contracts.processes import ON_STUCK
@@ -16,7 +16,12 @@ replace = msgspec.structs.replace
 
 
 def call_of(record: Record, action: Action) -> tuple[Record, RequestCall]:
-    """The call, and the record that remembers its intent."""
+    """The call, and the record that remembers its intent.
+
+    Raises ValueError: what would be done is not what was approved any more; nothing was asked for.
+    """
+    if digest_of(record.request) != record.digest:
+        raise ValueError(f"{record.request.process_id}: what is to be done has changed since it was approved")
     undoing = not isinstance(action, Start)
     name = action.step.name if isinstance(action, Start) else action.undo.step
     intent = step_intent(record, name, undoing)

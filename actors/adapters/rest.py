@@ -15,6 +15,7 @@ from actors.adapters.port import Absent, Again, Answer, Failed, Lost, NotSent, O
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
+from contracts.fingerprint import fingerprint
 from contracts.messages import AdjustmentRequest
 from policies.failure_tables import manner_of
 from policies.failures import hear
@@ -103,11 +104,13 @@ class RestAdapter:
             await self._client.close()
 
     def validate(self, call: Call) -> Failed | None:
-        """The stored body is readable and is the amount that the ledger says."""
+        """The stored body is readable, is what was requested, and is the amount that the ledger says."""
         try:
             request = decode(call.body, AdjustmentRequest)
         except Exception as error:
             return Failed(FailureClass.BUG, "call.unreadable", f"the stored call cannot be read: {error}")
+        if fingerprint(call.body, call.operation) != call.fingerprint:
+            return Failed(FailureClass.BUG, "call.changed", "the stored body is not what was requested and approved")
         if (request.amount.minor, request.amount.currency) != (call.minor, call.currency):
             return Failed(FailureClass.BUG, "call.amount", "the stored body and the ledger differ in amount")
         return None

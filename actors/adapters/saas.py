@@ -13,6 +13,7 @@ from actors.adapters.rest import Document, RestAdapter
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
+from contracts.fingerprint import fingerprint
 from contracts.messages import SystemRequest
 from policies.identity import READS, record_text
 from policies.recoverability import FailureClass
@@ -41,11 +42,13 @@ class SaasAdapter(RestAdapter):
         self._path = PATHS[system]
 
     def validate(self, call: Call) -> Failed | None:
-        """The stored body is readable and is the amount that the ledger says."""
+        """The stored body is readable, is what was requested, and is the amount that the ledger says."""
         try:
             amount = decode(call.body, SystemRequest).amount
         except Exception as error:
             return Failed(FailureClass.BUG, "call.unreadable", f"the stored call cannot be read: {error}")
+        if fingerprint(call.body, call.operation) != call.fingerprint:
+            return Failed(FailureClass.BUG, "call.changed", "the stored body is not what was requested and approved")
         if amount != call.money:
             return Failed(FailureClass.BUG, "call.amount", "the stored body and the ledger differ in amount")
         return None

@@ -17,6 +17,7 @@ from actors.adapters.rest import ANSWER_BYTES_MAX, RestAdapter
 from actors.runtime.clock import SystemClock
 from broker.store.rows import Call
 from contracts.codec import encode
+from contracts.fingerprint import fingerprint
 from contracts.messages import AdjustmentRequest
 from contracts.money import Money
 from policies.limits import ConcurrencyLimit, RateLimit
@@ -41,7 +42,7 @@ def a_call(minor: int = 1250, **other: object) -> Call:
     facts = {
         "seq": 1,
         "intent_id": "intent-1",
-        "fingerprint": "f",
+        "fingerprint": fingerprint(encode(body), "adjustment.create"),
         "system": "erp",
         "operation": "adjustment.create",
         "tenant": "t",
