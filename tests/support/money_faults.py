@@ -14,7 +14,6 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from ops.sandbox.process import SandboxProcess
 from tests.support.checkers import Finding, audit_true, bounded, healed, money_findings
 from tests.support.world import Sampler, World, adjustment, until, world
 
@@ -230,20 +229,27 @@ def nonsense(place: Path) -> Findings:
 
 
 def wrong_address(place: Path) -> Findings:
-    """A disguise: another server answers 404. Nothing is refused for good, the target is held, and somebody is told."""
-    with world(place, QUICK, "5..10") as house, SandboxProcess(place / "other", "unlimited") as other:
-        data = place / "lost"
-        with house.new_daemon(data, TIDEGATE_ERP__URL=f"{other.url}/wrong/base") as lost:
-            house.daemon = lost
-            send(house, 10)
-            until(lambda: "config.address" in str(house.overview().get("orders")), "the target is held", 20)
-            calls = len([line for line in other.log_lines() if line.get("event") == "arrived"])
-        findings = [Finding("I3", f"{calls} calls to a stranger")] if calls > 10 else []
-        house.daemon = house.new_daemon(data)
-        with house.daemon:
-            with house.client() as client:
-                client.operate("release", target="erp", reason="the address is right now", who="kim")
-            return [*findings, *judged(house)]
+    """A disguise: a proxy that has never heard of the ERP answers 404. Nothing is refused for good, all is held."""
+    with world(place, QUICK, "5..10") as house:
+        house.erp.set_faults({"kind": "garbage", "form": "html", "status": 404, "commit": False})
+        send(house, 30)
+        until(lambda: "config.address" in str(house.overview().get("orders")), "the target is held", 30)
+        met = len(house.calls()) + len(house.calls("find"))
+        findings = [Finding("I3", f"{met} calls to a stranger, 10 may be in flight")] if met > 10 else []
+        if "config.address" not in house.log():
+            findings.append(Finding("I8", "nobody is told in the log"))
+        house.erp.set_faults()
+        with house.client() as client:
+            client.operate("release", target="erp", reason="the address is right now", who="kim")
+        return [
+            *findings,
+            *judged(house),
+            *(Finding("I1", f"{row['key']} was refused for good") for row in _refused(house)),
+        ]
+
+
+def _refused(house: World) -> list[dict[str, Any]]:
+    return [row for row in house.told if row["outcome"] == "refused"]
 
 
 def token_rotated(place: Path) -> Findings:

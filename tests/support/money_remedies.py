@@ -31,7 +31,7 @@ REMEDIES = (
     Remedy("places kept until a lost call is surely over", "I3", erp.never_answered),
     Remedy("freeze after a 429", "I3", erp.throttled),
     Remedy("answers of bounded size", "I9", erp.nonsense),
-    Remedy("only the system's own no", "I8", erp.wrong_address),
+    Remedy("only the system's own no", "-", erp.wrong_address),
     Remedy("a final no is final", "I2", erp.final_no),
     Remedy("the token is read again when it is replaced", "I8", erp.token_rotated),
     Remedy("canary before a mass retry", "I3", people.retried_while_the_cause_remains),
