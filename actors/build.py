@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from actors.adapters.credential import Credential
+from actors.adapters.port import Traits
 from actors.adapters.rest import RestAdapter
 from actors.anchors import AnchorKeeper
 from actors.approvals import Approvals
@@ -115,6 +117,7 @@ class Builder:
         people, delegations = read_people(approval.people), read_delegations(approval.delegations)
         self.approvals = Approvals(self.house, self._acceptor, people, delegations) if self._connected else None
         self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
+        self.house.teller = self._teller
         self._topology = build_topology(list(queues), spread)
 
     def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
@@ -140,7 +143,7 @@ class Builder:
             **{caller_name(system): partial(self._caller, system) for system in self._connected},
             "erp-poster": self._poster,
             "timers": lambda: Timers(self._store, self._acceptor),
-            "orders": lambda: OrderClock(house.controls, house.live, self._store.counters, house.pace, house.onlooker),
+            "orders": lambda: OrderClock(house.controls, house.live, self._store, house.pace, house.onlooker),
             "housekeeping": lambda: Housekeeping(self._store),
             "reconciler": self._reconciler,
             "watchdog": lambda: Watchdog(lambda: house.root),
@@ -180,9 +183,13 @@ class Builder:
     def _poster(self) -> Actor:
         house, settings = self.house, self._settings
         erp = settings.erp
-        token = Path(erp.token_file).read_text().strip() if erp.token_file else None
+        credential = Credential(Path(erp.token_file) if erp.token_file else None)
         vendor = VENDORS[erp.signals]
-        adapter = RestAdapter(erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, token, vendor=vendor)
+        dedupe_seconds = erp.dedupe_hours * 3_600
+        traits = Traits(erp.dedupe_hours > 0, erp.finds, erp.late_seconds, dedupe_seconds)
+        adapter = RestAdapter(
+            erp.url, house.clock, erp.timeout_seconds, erp.lost_seconds, credential, vendor=vendor, traits=traits
+        )
         shares = house.live.shares(), settings.flow.workload_shares()
         steering = Steering(erp.adapt, erp.reserve_percent, erp.rest_seconds_max)
         gate = Gate(house.live.limits(), house.entropy.random, house.live.floors(), *shares, steering)

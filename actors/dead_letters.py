@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio
-from sqlalchemy import select
 
 from actors.consumer import Consumer
 from actors.controls import Controls
@@ -18,7 +17,7 @@ from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from broker.order import item_of
 from broker.port import Broker, Delivery, Subscription
-from broker.store import schema as s
+from broker.store.dead import accepted, with_a_person
 from broker.store.fold import Conflict
 from broker.store.rows import ExceptionRow, Handled
 from broker.store.store import Store, StoreUnavailable
@@ -58,9 +57,9 @@ class DeadLetters:
     async def _exceptions(self, batch: Sequence[Delivery], at: int) -> Unit:
         """An exception for each, but for what was handled after all, or is with a person already."""
         unit = Unit(at)
-        handled = await self._accepted([delivery.message_id for delivery in batch])
+        handled = await accepted(self._store.reads, [delivery.message_id for delivery in batch])
         found = [(delivery, self._exception(delivery, at)) for delivery in batch]
-        known = await self._open([exception.key for _, exception in found])
+        known = await with_a_person(self._store.reads, [exception.key for _, exception in found])
         for delivery, exception in found:
             if handled.get(delivery.message_id) or (exception.key, exception.body) in known:
                 continue
@@ -71,18 +70,6 @@ class DeadLetters:
                 if (item := item_of(delivery)) is not None:
                     unit.settled.append(item)
         return unit
-
-    async def _accepted(self, ids: Sequence[str]) -> dict[str, bool]:
-        """Of those that our doors or deciders accepted: whether they have had their effects."""
-        rows = await self._store.reads.rows(
-            select(s.message.c.dedupe, s.message.c.handled_at).where(s.message.c.dedupe.in_(ids))
-        )
-        return {dedupe: handled_at is not None for dedupe, handled_at in rows}
-
-    async def _open(self, keys: Sequence[str]) -> set[tuple[str, bytes | None]]:
-        c = s.exception.c
-        query = select(c.key, c.body).where(c.key.in_(keys), c.closed_at.is_(None))
-        return {(key, body) for key, body in await self._store.reads.rows(query)}
 
     def _exception(self, delivery: Delivery, at: int) -> ExceptionRow:
         queue = delivery.headers.get("x-first-death-queue", "a queue of ours")

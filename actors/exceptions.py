@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from actors.retries import calls_of
 from actors.runtime.clock import moment
+from broker.store.operators import OperatorReads
 from broker.store.reads import ExceptionRecord, Reads
 from contracts.envelope import Envelope, decode_envelope
 from contracts.errors import ContractError
@@ -14,12 +16,16 @@ from contracts.masking import mask
 from contracts.registry import Registry
 
 PAGE_MAX = 200
+FOLLOWERS_MAX = 20
 _ATTRIBUTES = frozenset(Envelope.__struct_fields__) - {"data", "extensions"}
 """Attributes that we know the meaning of; others may hold anything and are not shown."""
 
 
 class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An open exception. `message` is the event that was set aside, as far as it can be read."""
+    """An open exception. `message` is the event that was set aside, as far as it can be read.
+
+    `followers`: later calls of its key that wait until somebody has decided about it, and the first few by name.
+    """
 
     seq: int
     key: str
@@ -31,6 +37,8 @@ class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
     intent_id: str | None = None
     message_bytes: int = 0
     message: dict[str, Any] | None = None
+    followers: int = 0
+    followed_by: list[str] = []
 
 
 class ExceptionPage(msgspec.Struct, frozen=True):
@@ -45,7 +53,17 @@ async def open_exceptions(reads: Reads, registry: Registry, limit: int) -> Excep
     Raises:
         TimeoutError: the store took too long to answer.
     """
-    return ExceptionPage([_view(record, registry) for record in await reads.exceptions(limit=limit)])
+    records = await reads.exceptions(limit=limit)
+    operators = OperatorReads(reads)
+    stuck = {call.intent_id: call for call in await calls_of(operators, [r.intent_id for r in records if r.intent_id])}
+    views = []
+    for record in records:
+        call = stuck.get(record.intent_id or "")
+        count, keys = (0, list[str]())
+        if call is not None and call.status == "exception" and call.open:
+            count, keys = await operators.followers(call, FOLLOWERS_MAX)
+        views.append(msgspec.structs.replace(_view(record, registry), followers=count, followed_by=keys))
+    return ExceptionPage(views)
 
 
 def _view(record: ExceptionRecord, registry: Registry) -> ExceptionView:

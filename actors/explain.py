@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from actors.caller.gate import Closed
+from actors.followers import behind
 from actors.gate_view import at, plan_sentence
 from actors.house import House
 from actors.operator_records import CANCELLED
@@ -112,7 +113,8 @@ class Explainer:
                 return Explanation(key, "refused", f"The ERP refused it: {call.reason}.", owner=owner)
             case "exception":
                 owner = await self._owner(call)
-                return Explanation(key, "exception", f"It needs the {owner} team: {call.reason}.", owner=owner)
+                after = await behind(self._house.store.reads, call)
+                return Explanation(key, "exception", f"It needs the {owner} team: {call.reason}.{after}", owner=owner)
             case "in_flight":
                 since = f"{moment(call.changed_at):%H:%M:%S} UTC"
                 return Explanation(key, "in_flight", f"It is at the ERP right now, since {since}.", owner="it")

@@ -12,6 +12,7 @@ from actors.doors.desk import Desk
 from actors.onlooker import Onlooker
 from actors.operator_clock import Pace
 from actors.operator_settings import LiveSettings
+from actors.processes_results import ProcessTeller
 from actors.reconciler import Reconciler
 from actors.runtime.clock import Clock, microseconds
 from actors.runtime.entropy import Entropy
@@ -46,6 +47,7 @@ class House:
     deciders: dict[str, DeciderActor] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
     reconciler: Reconciler | None = None
+    teller: ProcessTeller | None = None
     restarts: int = 0
     broker_problem: str | None = None
     recent: list[dict[str, Any]] = field(default_factory=list)

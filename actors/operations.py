@@ -9,17 +9,28 @@ import msgspec
 from actors.erp_requests import OPERATION
 from actors.house import House
 from actors.operator_effects import Effects, rfc3339
+from actors.operator_mend import MendPlanner, SettleCommand
 from actors.operator_orders import OrderPlanner
 from actors.operator_places import Places, check_words
 from actors.operator_plans import Plan, Plans
 from actors.operator_records import Command, CommitCommand, Effect, SettingCommand, Undo, UndoCommand, WorkCommand
 from actors.operator_work import WORK_VERBS, WorkPlanner
+from actors.retries import Retries
 from actors.runtime.clock import moment
 from broker.store.rows import AuditRow, CallMove, ControlEnd
 from broker.store.unit import Unit
 from contracts.errors import ContractError
 
-__all__ = ["Command", "CommitCommand", "Effect", "Operations", "SettingCommand", "UndoCommand", "WorkCommand"]
+__all__ = [
+    "Command",
+    "CommitCommand",
+    "Effect",
+    "Operations",
+    "SettingCommand",
+    "SettleCommand",
+    "UndoCommand",
+    "WorkCommand",
+]
 
 
 class Operations:
@@ -33,6 +44,7 @@ class Operations:
         self.places, self._effects = places, effects
         self._orders = OrderPlanner(house, places, effects)
         self._work = WorkPlanner(house, places, effects)
+        self._mend = MendPlanner(house, Retries(house.store))
 
     async def run(self, verb: str, command: Command) -> Effect:
         """Carry out `pause`, `hold`, `drain` or their ends `resume`, `release`, `undrain`.
@@ -68,6 +80,22 @@ class Operations:
             raise ContractError("operation.look_first", detail, "/dry_run")
         return await self._answer(await self._work.plan(verb, command), command.dry_run)
 
+    async def mend(self, verb: str, command: WorkCommand | SettleCommand) -> Effect:
+        """Carry out `retry` or `settle` on calls that are with a person; what a class of failure names is shown first.
+
+        Raises:
+            ContractError, StoreUnavailable: as `run`.
+        """
+        if isinstance(command, WorkCommand) and command.scope is not None and not command.dry_run:
+            detail = f"Look first: {verb} with dry_run says what it concerns, and gives the token that carries it out."
+            raise ContractError("operation.look_first", detail, "/dry_run")
+        return await self._answer(await self._mending(command), command.dry_run)
+
+    async def _mending(self, command: WorkCommand | SettleCommand) -> Plan:
+        if isinstance(command, SettleCommand):
+            return await self._mend.settle(command)
+        return await self._mend.retry(command)
+
     async def _answer(self, plan: Plan, dry_run: bool) -> Effect:
         return await self._plans.show(plan) if dry_run else await self._plans.carry_out(plan)
 
@@ -89,10 +117,15 @@ class Operations:
     async def _again(self, verb: str, text: str) -> Plan:
         """The plan of a command that was kept as JSON."""
         kind: Any = {"set": SettingCommand, "unset": SettingCommand, **dict.fromkeys(WORK_VERBS, WorkCommand)}
+        kind |= {"retry": WorkCommand, "settle": SettleCommand}
         command = msgspec.json.decode(text, type=kind.get(verb, Command))
         match command:
             case SettingCommand():
                 return await (self._orders.setting(command) if verb == "set" else self._orders.unsetting(command))
+            case SettleCommand():
+                return await self._mend.settle(command)
+            case WorkCommand() if verb == "retry":
+                return await self._mend.retry(command)
             case WorkCommand():
                 return await self._work.plan(verb, command)
         return await self._orders.order(verb, command)

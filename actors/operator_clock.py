@@ -1,4 +1,4 @@
-"""What happens to orders by themselves: they begin and end in time. And the pace of late: sampled, and kept."""
+"""What happens by itself: orders begin and end in time, mass retries go on. And the pace of late: sampled, and kept."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from loguru import logger
 from actors.controls import Controls
 from actors.onlooker import Onlooker
 from actors.operator_settings import LiveSettings
+from actors.retries import Retries
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from broker.store.counters import Counters
-from broker.store.store import StoreUnavailable
+from broker.store.orders import Conflict
+from broker.store.store import Store, StoreUnavailable
 
 CLOSED = ("done", "refused", "exception")
 PACE_SECONDS = 60
@@ -46,12 +48,11 @@ class Pace:
 class OrderClock:
     """Writes down the end of what has outlived its time, and brings settings in and out of force."""
 
-    def __init__(
-        self, controls: Controls, live: LiveSettings, counters: Counters, pace: Pace, onlooker: Onlooker
-    ) -> None:
+    def __init__(self, controls: Controls, live: LiveSettings, store: Store, pace: Pace, onlooker: Onlooker) -> None:
         self._controls = controls
         self._live = live
-        self._counters = counters
+        self._counters = store.counters
+        self._retries = Retries(store)
         self._pace = pace
         self._onlooker = onlooker
 
@@ -72,7 +73,15 @@ class OrderClock:
             with suppress(StoreUnavailable):  # the writer's own trouble is told elsewhere
                 await self._onlooker.keep()
             self._live.apply()
+            await self._retry(context)
             await context.clock.wait(context.stop_asked, self._seconds(microseconds(context.clock.now())))
+
+    async def _retry(self, context: Context) -> None:
+        """Move mass retries on."""
+        try:
+            await self._retries.step(microseconds(context.clock.now()))
+        except (StoreUnavailable, Conflict, TimeoutError) as problem:
+            context.notice(f"mass retries wait: {problem}")
 
     def _seconds(self, now: int) -> float:
         moments = [m for o in (*self._controls.in_force(), *self._controls.to_come()) for m in (o.begins, o.until) if m]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from actors.adapters.credential import Credential
 from actors.adapters.saas import SaasAdapter
 from actors.caller.gate import Gate
 from actors.caller.numbers import SpendNumbers
@@ -18,6 +19,7 @@ from broker.life import Decider
 from policies.approval import ApprovalPolicy
 from policies.approval_words import read_delegations, read_people
 from policies.limit_words import parse_limits
+from policies.vendors import VENDORS
 
 
 def connected(settings: Settings) -> tuple[str, ...]:
@@ -61,8 +63,11 @@ def caller(system: str, settings: Settings, house: House, teller: ProcessTeller,
     saas: Saas = getattr(settings, system)
     flow = settings.flow
     name = caller_name(system)
-    token = Path(saas.token_file).read_text().strip() if saas.token_file else None
-    adapter = SaasAdapter(system, saas.url, house.clock, saas.timeout_seconds, saas.lost_seconds, token)
+    credential = Credential(Path(saas.token_file) if saas.token_file else None)
+    vendor = VENDORS[saas.signals]
+    adapter = SaasAdapter(
+        system, saas.url, house.clock, saas.timeout_seconds, saas.lost_seconds, credential, vendor=vendor
+    )
     floors = {"standard": flow.standard_floor_percent, "bulk": flow.bulk_floor_percent}
     shares = flow.tenant_shares(), flow.workload_shares()
     gate = Gate(parse_limits(saas.limits), house.entropy.random, floors, *shares)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.processes_record import Record, step_intent
+from actors.processes_record import Record, digest_of, step_intent
 from broker.effects import RequestCall
 from contracts.messages import AdjustmentRequest, ProcessStart, SystemRequest
+from contracts.processes import ON_STUCK
 from policies.process import TABLES, Action, Start, Step, StepState
 
 _CASE_SYSTEMS = frozenset({"support"})
@@ -15,7 +16,12 @@ replace = msgspec.structs.replace
 
 
 def call_of(record: Record, action: Action) -> tuple[Record, RequestCall]:
-    """The call, and the record that remembers its intent."""
+    """The call, and the record that remembers its intent.
+
+    Raises ValueError: what would be done is not what was approved any more; nothing was asked for.
+    """
+    if digest_of(record.request) != record.digest:
+        raise ValueError(f"{record.request.process_id}: what is to be done has changed since it was approved")
     undoing = not isinstance(action, Start)
     name = action.step.name if isinstance(action, Start) else action.undo.step
     intent = step_intent(record, name, undoing)
@@ -24,7 +30,8 @@ def call_of(record: Record, action: Action) -> tuple[Record, RequestCall]:
     else:
         body = replace(_body(record, intent, action.undo.operation), reverses=action.document)
         call = _request(record.request, action.undo.system, action.undo.operation, body)
-    call = msgspec.structs.replace(call, cause=cause_of(record), policy=record.request.policy_version or "")
+    policy = record.request.policy_version or ""
+    call = replace(call, cause=cause_of(record), policy=policy, on_stuck=ON_STUCK[record.request.kind])
     return _remember(record, name, undoing, intent), call
 
 

@@ -50,6 +50,9 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `signals`: whose way of speaking about limits it has. `adapt`: learn what it really allows, below `limits`.
     `reserve_percent`: of each limit, left to people and other software. `ask_limits_seconds`: how often it is asked
     for its limits (0: never). `rest_seconds_max`: the longest rest of an operation that fails, before the next probe.
+    `finds`: it can be asked for a document by our intent id. `dedupe_hours`: for how long it recognises an intent id
+    that it has had (0: it does not). `late_seconds`: for how long after a lost answer a document may still appear
+    there, where that is longer than `lost_seconds`. What can neither be found nor recognised goes to a person.
     """
 
     url: str = "http://127.0.0.1:8090"
@@ -63,6 +66,9 @@ class Erp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reserve_percent: int = 0
     ask_limits_seconds: float = 0.0
     rest_seconds_max: float = 60.0
+    finds: bool = True
+    dedupe_hours: float = 24.0
+    late_seconds: float = 0.0
 
 
 class Reconcile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,13 +98,17 @@ class WorkloadShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Saas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A system beside the ERP: billing, support, CRM, revenue reporting. Without a `url` it is not connected."""
+    """A system beside the ERP: billing, support, CRM, revenue reporting. Without a `url` it is not connected.
+
+    `signals`: whose way of saying no it has.
+    """
 
     url: str = ""
     limits: tuple[str, ...] = ("20/1s", "10 concurrent")
     timeout_seconds: float = 30.0
     lost_seconds: float = 30.0
     token_file: str | None = None
+    signals: str = "generic"
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -251,6 +261,8 @@ def check(settings: Settings) -> Settings:
     _range("reconcile.share_percent", settings.reconcile.share_percent, 1, 100)
     _range("reconcile.look_first_hours", settings.reconcile.look_first_hours, 1, 8_784)
     _range("audit.anchor_seconds", settings.audit.anchor_seconds, 1, 86_400)
+    _range("erp.late_seconds", settings.erp.late_seconds, 0, 604_800)
+    _range("erp.dedupe_hours", settings.erp.dedupe_hours, 0, 876_000)
     _range("daemon.drain_seconds", settings.daemon.drain_seconds, 1, 3_600)
     _range("flow.standard_floor_percent", settings.flow.standard_floor_percent, 1, 33)
     _range("flow.bulk_floor_percent", settings.flow.bulk_floor_percent, 1, 33)
@@ -291,6 +303,8 @@ def _check_workflow(settings: Settings) -> None:
             raise SettingsRefused(f'{name}.limits: at least one limit is needed, for example limits = ["20/1s"]')
         if saas.url and not settings.billing.url:
             raise SettingsRefused(f"{name}.url: set billing.url as well; processes begin with a credit in billing")
+        if saas.signals not in VENDORS:
+            raise SettingsRefused(f"{name}.signals: {saas.signals!r} is not one of {', '.join(VENDORS)}")
         _range(f"{name}.timeout_seconds", saas.timeout_seconds, 0.1, 900)
         _range(f"{name}.lost_seconds", saas.lost_seconds, 0, 86_400)
     try:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from broker.store.rows import ProcessRow
+from contracts.contract import OnStuck
 from contracts.money import Money
 
 
@@ -57,6 +58,7 @@ class RequestCall(msgspec.Struct, frozen=True):
     """Have an outside system do something, once for this intent id, in order with the other calls of `order_key`.
 
     `cause` and `policy` (who led to it, which rules it was decided by) are those of the message where they are empty.
+    `on_stuck`: whether those wait if this one gets stuck; None: as the registry has it for the message.
     """
 
     system: str
@@ -68,6 +70,7 @@ class RequestCall(msgspec.Struct, frozen=True):
     not_before: datetime | None = None
     cause: str = ""
     policy: str = ""
+    on_stuck: OnStuck | None = None
 
 
 class Track(msgspec.Struct, frozen=True):

@@ -359,6 +359,7 @@ class Life:
                 cause=effect.cause or message.why.cause,
                 policy=effect.policy or message.why.policy,
                 actor=self._decider.domain,
+                on_stuck=effect.on_stuck or (message.contract.stuck_rule(message.data) if message.contract else "pass"),
             )
         )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from contracts.contract import Contract
+from contracts.contract import Contract, OnStuck
 from contracts.money import Money
 from contracts.records import Command, Event, PositiveMoney
 from contracts.text import Id, LongText, Moment
@@ -45,6 +45,11 @@ class AdjustmentRefused(Event, frozen=True, kw_only=True):
     reason: LongText
 
 
+def _on_stuck(data: AdjustmentRequest) -> OnStuck:
+    """A correction or a renewal builds on what was posted before it; credits and refunds of an account do not."""
+    return "hold" if data.reason_code in ("correction", "renewal") else "pass"
+
+
 def _contract(name: str, struct: type[Command | Event], kind: Literal["event", "command"], summary: str) -> Contract:
     return Contract(
         type=name,
@@ -57,6 +62,7 @@ def _contract(name: str, struct: type[Command | Event], kind: Literal["event", "
         opened=date(2026, 1, 1),
         business_key=lambda data: data.source_document,
         partition_key=lambda data: data.account_id,
+        on_stuck=_on_stuck if struct is AdjustmentRequest else "pass",
     )
 
 

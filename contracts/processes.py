@@ -1,17 +1,19 @@
 """Messages of processes: refunds, credits, corrections and amendments on their way through several systems."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from contracts.contract import Contract
+from contracts.contract import Contract, OnStuck
 from contracts.money import Money
 from contracts.records import Command, Event, PolicyVersion, PositiveMoney
 from contracts.text import Id, LongText, ShortText
 
 Kind = Literal["credit", "refund", "correction", "amendment"]
+ON_STUCK: Mapping[Kind, OnStuck] = {"credit": "pass", "refund": "pass", "correction": "hold", "amendment": "hold"}
+"""Whether later calls about the account wait while one of such a process is with a person."""
 Reason = Literal["service_credit", "refund", "correction", "renewal", "invoice"]
 
 

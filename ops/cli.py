@@ -12,6 +12,7 @@ from actors.settings import SettingsRefused
 from ops.cli_approvals import approvals
 from ops.cli_audit import audit
 from ops.cli_ledger import ledger
+from ops.cli_mend import COMMANDS as MENDING
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
@@ -265,7 +266,7 @@ def token(shared: Shared) -> None:
     shared.say({"path": str(path), "exists": path.exists()}, lambda: click.echo(str(path)))
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *MENDING):
     tidegate.add_command(_command)
 
 

@@ -49,7 +49,10 @@ _MEANING: Mapping[FailureClass, tuple[str, str]] = {
         "revenue",
     ),
     FailureClass.POLICY: ("A business rule says no; that is a result, not a fault.", "support"),
-    FailureClass.AUTH: ("The system does not accept our credential; trying again could lock it.", "it"),
+    FailureClass.AUTH: (
+        "The system does not accept our credential, or is not at the address; trying again could lock it.",
+        "it",
+    ),
     FailureClass.CLOSED_PERIOD: (
         "The accounting period is closed; the work waits for an open one.",
         "finance",
@@ -70,7 +73,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     since the work was accepted. `retry_after_ns`: what the system asked for. `opens_in_ns`: until the
     period or the system is known to open. `can_look_up`: the adapter finds a document by our intent id.
     `dedupe_window_ns`: for how long after the first try the system itself recognises our key;
-    `first_try_age_ns`: since that first try.
+    `first_try_age_ns`: since that first try. `unknown_ns`: for how long the outcome has not been known.
     """
 
     failure_class: FailureClass
@@ -81,6 +84,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     can_look_up: bool = True
     dedupe_window_ns: int | None = None
     first_try_age_ns: int = 0
+    unknown_ns: int = 0
 
 
 class RecoveryPolicy(Struct, frozen=True, kw_only=True):
@@ -91,6 +95,7 @@ class RecoveryPolicy(Struct, frozen=True, kw_only=True):
     transient_age_max_ns: int = 24 * _HOUR_NS
     bug_attempts_max: int = 3
     throttled_delay_ns: int = 5 * _SECOND_NS
+    unknown_max_ns: int = 24 * _HOUR_NS
 
 
 class RetryAt(Struct, frozen=True, tag="retry"):
@@ -169,9 +174,15 @@ def _transient(failure: Failure, random: float, policy: RecoveryPolicy) -> Recov
 
 
 def _unknown(failure: Failure, random: float, policy: RecoveryPolicy) -> Recovery:
-    """Look up before anything; send again only where the system itself recognises the key."""
+    """Look up before anything; send again only where the system itself recognises the key.
+
+    Who is asked and does not answer is asked less and less often, and after a day a person is.
+    """
+    if failure.can_look_up and failure.unknown_ns < policy.unknown_max_ns:
+        return LookUp(max(_delay_ns(failure, random, policy), min(failure.unknown_ns // 4, policy.backoff.cap_ns)))
     if failure.can_look_up:
-        return LookUp(_delay_ns(failure, random, policy))
+        hours = failure.unknown_ns / _HOUR_NS
+        return OpenException(failure.failure_class.owner, f"no look-up was answered in {hours:.0f} h")
     window_ns = failure.dedupe_window_ns
     delay_ns = _delay_ns(failure, random, policy)
     if window_ns is not None and failure.first_try_age_ns + delay_ns < window_ns:

@@ -42,6 +42,15 @@ class Lost(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class Again(msgspec.Struct, frozen=True, tag=True):
+    """The system surely did not do it, for a reason that is mended already: so it goes again as if it never had.
+
+    Such as a token that was replaced while the call was on its way.
+    """
+
+    reason: str
+
+
 class Absent(msgspec.Struct, frozen=True, tag=True):
     """A look-up's answer: the system has no document of this intent."""
 
@@ -57,7 +66,7 @@ class CannotList(msgspec.Struct, frozen=True, tag=True):
     """The system has no listing: it can only be asked for one intent at a time."""
 
 
-Outcome: TypeAlias = Posted | Failed | NotSent | Lost | Absent
+Outcome: TypeAlias = Posted | Failed | NotSent | Lost | Again | Absent
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -93,6 +102,15 @@ class Lister(Protocol):
         ...
 
 
+class Traits(msgspec.Struct, frozen=True):
+    """What is known of a system besides its API: what an adapter of it states (see `Adapter`)."""
+
+    deduplicates: bool = True
+    finds: bool = True
+    late_seconds: float = 0.0
+    dedupe_seconds: float | None = None
+
+
 class Adapter(Protocol):
     """Carries calls to one system. Methods never raise for what a system may do; cancelled, the outcome is unknown."""
 
@@ -105,6 +123,10 @@ class Adapter(Protocol):
     """The system can be asked for its limits (`limits`)."""
     lost_seconds: float
     """After a lost answer, how long the system may still be busy with the call, or begin it late."""
+    late_seconds: float
+    """For how long after a lost answer a document may still appear: until then an empty look-up proves nothing."""
+    dedupe_seconds: float | None
+    """For how long after the first try the system recognises our intent id; None: for ever."""
 
     async def open(self) -> None:
         """Get ready to call; no call is made."""

@@ -9,12 +9,28 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from actors.adapters.classify import classify, limited
-from actors.adapters.port import Absent, Answer, CannotList, Failed, Listed, Lost, NotSent, Outcome, Posted
+from actors.adapters.classify import REASON_MAX, classify, limited
+from actors.adapters.credential import Credential
+from actors.adapters.port import (
+    Absent,
+    Again,
+    Answer,
+    CannotList,
+    Failed,
+    Listed,
+    Lost,
+    NotSent,
+    Outcome,
+    Posted,
+    Traits,
+)
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
+from contracts.fingerprint import fingerprint
 from contracts.messages import AdjustmentRequest
+from policies.failure_tables import manner_of
+from policies.failures import hear
 from policies.limit_words import parse_limit
 from policies.limits import Limit
 from policies.reconcile import Paper
@@ -23,6 +39,7 @@ from policies.retry_after import parse_retry_after
 from policies.signals import NOTHING, TEXT_MAX, Answered, Reading, Vendor, read
 from policies.vendors import VENDORS
 
+PLAIN = Traits()
 ANSWER_BYTES_MAX = 256 * 1024
 PAGE = 500
 """Documents that are asked for at once."""
@@ -57,11 +74,6 @@ class _Page(msgspec.Struct):
     next: str | None = None
 
 
-class _Problem(msgspec.Struct):
-    code: str | None = None
-    detail: str | None = None
-
-
 class _ToldLimit(msgspec.Struct):
     kind: str
     limit: int
@@ -76,8 +88,6 @@ class RestAdapter:
     """Speaks HTTP with an ERP. A request is sent once; connections are reused, never a request."""
 
     system = "erp"
-    deduplicates = True
-    finds = True
     tells_limits = True
     _path = "/adjustments"
 
@@ -87,17 +97,21 @@ class RestAdapter:
         clock: Clock,
         timeout_seconds: float,
         lost_seconds: float,
-        token: str | None = None,
+        credential: Credential | None = None,
         connections: int = 100,
         vendor: Vendor = VENDORS["generic"],
+        traits: Traits = PLAIN,
     ) -> None:
+        self.deduplicates, self.finds = traits.deduplicates, traits.finds
+        self.late_seconds, self.dedupe_seconds = traits.late_seconds, traits.dedupe_seconds
         self._url = url
         self._clock = clock
         self._timeout = timeout_seconds
         self.lost_seconds = lost_seconds
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._credential = credential or Credential(None)
         self._connections = connections
         self._vendor = vendor
+        self._manner = manner_of(vendor.name)
         self._client: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -106,7 +120,7 @@ class RestAdapter:
             connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=30),
             # a connection that is not made in half the time was not used, so the call surely did not leave
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
-            headers={"User-Agent": "tidegate", "Accept-Encoding": "identity", **self._headers},
+            headers={"User-Agent": "tidegate", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -121,11 +135,13 @@ class RestAdapter:
             await self._client.close()
 
     def validate(self, call: Call) -> Failed | None:
-        """The stored body is readable and is the amount that the ledger says."""
+        """The stored body is readable, is what was requested, and is the amount that the ledger says."""
         try:
             request = decode(call.body, AdjustmentRequest)
         except Exception as error:
             return Failed(FailureClass.BUG, "call.unreadable", f"the stored call cannot be read: {error}")
+        if fingerprint(call.body, call.operation) != call.fingerprint:
+            return Failed(FailureClass.BUG, "call.changed", "the stored body is not what was requested and approved")
         if (request.amount.minor, request.amount.currency) != (call.minor, call.currency):
             return Failed(FailureClass.BUG, "call.amount", "the stored body and the ledger differ in amount")
         return None
@@ -155,7 +171,7 @@ class RestAdapter:
             return came, ()
         response, body = came
         reading = self._signals(response, body)
-        outcome = self._refusal(response, body, reading) if response.status >= 300 else Absent()
+        outcome = self._refusal(response, body, reading, reads=True) if response.status >= 300 else Absent()
         return Answer(outcome, _server_ns(response), reading), _told(body) if response.status == 200 else ()
 
     async def list_documents(
@@ -201,8 +217,12 @@ class RestAdapter:
         self, method: str, path: str, bytes_max: int = ANSWER_BYTES_MAX, **request: Any
     ) -> tuple[aiohttp.ClientResponse, bytes] | Answer:
         assert self._client is not None, "open() comes first"
+        carried = self._credential.headers()
+        request["headers"] = {**request.get("headers", {}), **carried}
         try:
             async with self._client.request(method, self._url + path, allow_redirects=False, **request) as response:
+                if response.status == 401 and self._credential.replaced(carried):
+                    return Answer(Again("the credential was replaced meanwhile; it goes again with the new one"))
                 return response, await _read(response, bytes_max)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Answer(NotSent(f"the ERP at {self._url} cannot be reached: {type(error).__name__}"))
@@ -217,7 +237,7 @@ class RestAdapter:
         if response.status < 400:
             return read(self._vendor, Answered(response.status, headers), self._now()) if headers else NOTHING
         text = body[:TEXT_MAX].decode("utf-8", "replace")
-        answer = Answered(response.status, headers, _problem(body).code or "", text)
+        answer = Answered(response.status, headers, hear(self._manner, body).code or "", text)
         return read(self._vendor, answer, self._now())
 
     def _read_outcome(
@@ -225,7 +245,7 @@ class RestAdapter:
     ) -> Outcome:
         status = response.status
         if status >= 300:
-            return self._refusal(response, body, reading)
+            return self._refusal(response, body, reading, reads=method == "GET")
         try:
             if method == "GET" and status == 200:
                 found = msgspec.json.decode(body, type=_Found).items
@@ -233,7 +253,8 @@ class RestAdapter:
             if method == "POST" and status in (200, 201):
                 return self._document(msgspec.json.decode(body, type=Document), call, replayed=status == 200)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return Lost(f"the ERP answered {status} with something that is not a document")
+            said_no = self._refusal(response, body, reading)
+            return said_no if isinstance(said_no, Failed) else _no_document(status)
         return Lost(f"the ERP answered {status}, which means nothing here")
 
     def _document(self, document: Document, call: Call, replayed: bool) -> Outcome:
@@ -249,16 +270,21 @@ class RestAdapter:
             return Failed(FailureClass.DATA_QUALITY, "document.differs", why)
         return self._document(document, call, replayed=True)
 
-    def _refusal(self, response: aiohttp.ClientResponse, body: bytes, reading: Reading) -> Failed | Lost:
-        problem = _problem(body)
+    def _refusal(
+        self, response: aiohttp.ClientResponse, body: bytes, reading: Reading, reads: bool = False
+    ) -> Failed | Lost:
+        said = hear(self._manner, body)
         if reading.refusal is not None:
-            return limited(reading.refusal, problem.code or f"http.{response.status}", (problem.detail or "")[:300])
+            return limited(reading.refusal, said.code or f"http.{response.status}", said.text[:REASON_MAX])
         after = parse_retry_after(response.headers.get("Retry-After"), self._now())
-        reason = (problem.detail or f"the ERP answered {response.status}")[:300]
-        return classify(response.status, problem.code, reason, after.seconds if after else None)
+        return classify(self._manner, response.status, said, after.seconds if after else None, self._url, reads)
 
     def _now(self) -> datetime:
         return self._clock.now()
+
+
+def _no_document(status: int) -> Lost:
+    return Lost(f"the ERP answered {status} with something that is not a document")
 
 
 def _is_of(document: Document, call: Call) -> bool:
@@ -269,13 +295,6 @@ def _is_of(document: Document, call: Call) -> bool:
 def _paper(document: _Listed) -> Paper:
     amount, currency = document.amount, document.currency
     return Paper(document.reference, document.document_id, amount, currency, document.account_id)
-
-
-def _problem(body: bytes) -> _Problem:
-    try:
-        return msgspec.json.decode(body, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Problem()
 
 
 def _server_ns(response: aiohttp.ClientResponse) -> int | None:

@@ -7,14 +7,18 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from actors.adapters.credential import Credential
 from actors.adapters.port import Answer, Failed, Lost, NotSent, Outcome, Posted
 from actors.adapters.rest import Document, RestAdapter
 from actors.runtime.clock import Clock
 from broker.store.rows import Call
 from contracts.codec import decode
+from contracts.fingerprint import fingerprint
 from contracts.messages import SystemRequest
 from policies.identity import READS, record_text
 from policies.recoverability import FailureClass
+from policies.signals import Vendor
+from policies.vendors import VENDORS
 
 PATHS = {"billing": "/credits", "support": "/case-updates", "crm": "/activities", "revenue": "/entries"}
 """What each system's documents are called in its API."""
@@ -30,18 +34,21 @@ class SaasAdapter(RestAdapter):
         clock: Clock,
         timeout_seconds: float,
         lost_seconds: float,
-        token: str | None = None,
+        credential: Credential | None = None,
+        vendor: Vendor = VENDORS["generic"],
     ) -> None:
-        super().__init__(url, clock, timeout_seconds, lost_seconds, token)
+        super().__init__(url, clock, timeout_seconds, lost_seconds, credential, vendor=vendor)
         self.system = system
         self._path = PATHS[system]
 
     def validate(self, call: Call) -> Failed | None:
-        """The stored body is readable and is the amount that the ledger says."""
+        """The stored body is readable, is what was requested, and is the amount that the ledger says."""
         try:
             amount = decode(call.body, SystemRequest).amount
         except Exception as error:
             return Failed(FailureClass.BUG, "call.unreadable", f"the stored call cannot be read: {error}")
+        if fingerprint(call.body, call.operation) != call.fingerprint:
+            return Failed(FailureClass.BUG, "call.changed", "the stored body is not what was requested and approved")
         if amount != call.money:
             return Failed(FailureClass.BUG, "call.amount", "the stored body and the ledger differ in amount")
         return None

@@ -7,6 +7,7 @@ import heapq
 from actors.caller.gate import Gate, look_up_of
 from actors.controls import Controls
 from broker.store.rows import Call
+from broker.store.unit import Unit
 
 _FORBIDDEN_NS = 1_000_000_000
 """How long until a look-up is considered again that an order forbids."""
@@ -46,3 +47,9 @@ class LookUps:
     def pending(self) -> list[tuple[Call, int]]:
         """Calls of unknown outcome, and when each is due."""
         return [(call, due_ns) for due_ns, _, call in self._calls]
+
+
+def to_look_up(unit: Unit, system: str) -> list[Call]:
+    """Calls that a person has sent back from an exception, to be looked up once more."""
+    mine = (change for change in unit.call_changes if change.call.system == system)
+    return [change.call for change in mine if (change.was, change.call.status) == ("exception", "unknown")]

@@ -22,11 +22,11 @@ from actors.caller.flight import Flight, begin
 from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.idle import idle
 from actors.caller.insist import RETRY_SECONDS, insist
-from actors.caller.lookups import LookUps
+from actors.caller.lookups import LookUps, to_look_up
 from actors.caller.numbers import SpendNumbers
 from actors.caller.pace import Pace
 from actors.caller.questions import Questions
-from actors.caller.recovery import take_over
+from actors.caller.recovery import settle_unasked, take_over
 from actors.caller.results import Results
 from actors.caller.settle import settle
 from actors.caller.spends import Folding
@@ -133,6 +133,9 @@ class Poster:
         for later in [*later_ones, *(move.not_before for move in moved)]:
             if later:
                 self._due_at = min(later, self._due_at or later)
+        for call in to_look_up(unit, self._adapter.system):
+            self._look_ups.add(call, 0)
+            more = True
         if more or unit.controls or unit.control_ends:
             self._wake.set()
 
@@ -186,6 +189,8 @@ class Poster:
         self.gate.restore(left.spends, now_ns)
         bounds, frozen = restored(await self._store.reads.gate_state(self._adapter.system), context.clock)
         self.gate.governor.restore(bounds, frozen, now_ns)
+        if not self._adapter.finds:
+            await settle_unasked(left.unknown, self._store, self._adapter, self._results, context)
         self._numbers.begin_at(left.next_spend)
         if self.pace is not None:
             self.pace.restore(left.spends)
@@ -193,7 +198,7 @@ class Poster:
         self._blocked = None
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         await self.first_looks.load(context.clock)
-        for call in left.unknown:
+        for call in left.unknown if self._adapter.finds else ():
             self._look_ups.add(call, now_ns)
 
     # one turn ------------------------------------------------------------------------------------------------
@@ -389,6 +394,7 @@ class Poster:
 
     async def _hold(self, reason: str, context: Context) -> None:
         order = Order("hold", self._adapter.system, self._domain, reason)
+        context.notice(f"{self._domain} holds every call to {self._adapter.system}: {reason}")
         if self._controls.exact(order.verb, order.target) is None:
             await insist(lambda: self._controls.give(order), f"the hold of {order.target}", context)
         self._holding = None

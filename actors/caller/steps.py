@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.adapters.port import Absent, Adapter, Answer, Failed, Lost, NotSent, Posted
+from actors.adapters.port import Absent, Adapter, Again, Answer, Failed, Lost, NotSent, Posted
+from actors.runtime.clock import moment
 from broker.store.rows import Call
 from policies.recoverability import (
     Failure,
@@ -33,6 +34,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 _US = 1_000
+_FOR_EVER_NS = 1 << 62
 
 
 def _name(system: str) -> str:
@@ -52,6 +54,8 @@ def after_post(call: Call, answer: Answer, adapter: Adapter, now: int, random: f
             return Step(_waiting(call, now, reason, attempts=call.attempts - 1, sent=call.sent - 1))
         case Lost(reason):
             return _unknown(call, reason, adapter, now, random)
+        case Again(reason):
+            return Step(_waiting(call, now, reason, attempts=call.attempts - 1))
         case Absent():
             return _unknown(call, "the answer to a post made no sense", adapter, now, random)
 
@@ -62,21 +66,31 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
         case Posted(document):
             return Step(_closed(call, "done", now, document=document))
         case Absent():
-            quiet_us = now - call.changed_at
-            if adapter.deduplicates or quiet_us >= adapter.lost_seconds * 1_000_000:
-                return Step(
-                    _waiting(call, now, f"looked up: {_name(call.system)} does not have it, so it is sent again")
-                )
-            return Step(call, look_up_after_us=int(adapter.lost_seconds * 1_000_000) - quiet_us)
+            if (late_us := _may_come_for_us(call, adapter, now)) > 0:
+                return Step(call, look_up_after_us=late_us)
+            return Step(_waiting(call, now, f"looked up: {_name(call.system)} does not have it, so it is sent again"))
+        case Again():
+            return Step(call, look_up_after_us=0)
         case Failed(FailureClass.AUTH as failure, code, reason):
-            again = _unknown(call, call.reason or "", adapter, call.changed_at, random)
+            again = _still_unknown(call, adapter, now, random)
             return msgspec.structs.replace(again, hold_system=f"{code}: {reason}", failure=failure)
         case Failed(failure, code, reason) if failure not in (FailureClass.THROTTLED, FailureClass.TRANSIENT):
             why = f"{call.reason}; asked about it, {_name(call.system)} says {code}: {reason}"
             closed = _closed(call, "exception", now, reason=why)
             return Step(closed, owner=FailureClass.UNKNOWN_OUTCOME.owner, failure=FailureClass.UNKNOWN_OUTCOME)
         case Failed() | NotSent() | Lost():
-            return _unknown(call, call.reason or "", adapter, call.changed_at, random)
+            return _still_unknown(call, adapter, now, random)
+
+
+def _may_come_for_us(call: Call, adapter: Adapter, now: int) -> int:
+    """For how long yet a document may appear that would be a second one beside what we send; 0 if none can.
+
+    A system that recognises our intent id makes no second one, as long as it remembers.
+    """
+    window = adapter.dedupe_seconds
+    if adapter.deduplicates and (window is None or now - call.requested_at < window * 1_000_000):
+        return 0
+    return max(0, int(max(adapter.lost_seconds, adapter.late_seconds) * 1_000_000) - (now - call.changed_at))
 
 
 def _after_failure(
@@ -89,6 +103,8 @@ def _after_failure(
         age_ns=(now - call.requested_at) * 1_000,
         retry_after_ns=after_ns,
         can_look_up=adapter.finds,
+        dedupe_window_ns=_window_ns(adapter),
+        first_try_age_ns=(now - call.requested_at) * 1_000,
     )
     match decide(facts, random):
         case RetryAt(delay_ns, burns):
@@ -108,24 +124,60 @@ def _after_failure(
             return Step(_closed(call, "refused", now, reason=reason), owner=owner, failure=failed.failure)
 
 
-def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float) -> Step:
+def _window_ns(adapter: Adapter) -> int | None:
+    """For how long the system recognises our intent id; None if it does not."""
+    if not adapter.deduplicates:
+        return None
+    return _FOR_EVER_NS if adapter.dedupe_seconds is None else int(adapter.dedupe_seconds * 1e9)
+
+
+def without_look_up(call: Call, adapter: Adapter, now: int, random: float) -> Step:
+    """What follows for a call of unknown outcome, when the system cannot be asked about it."""
+    return _unknown(call, call.reason or "no answer came", adapter, now, random, now - call.changed_at)
+
+
+def _still_unknown(call: Call, adapter: Adapter, now: int, random: float) -> Step:
+    """Asked, and no wiser: it stays as it is, to be looked up again later."""
+    since = call.changed_at
+    step = _unknown(call, call.reason or "no answer came", adapter, now, random, now - since)
+    if step.call.status != "unknown":
+        return step
+    return msgspec.structs.replace(step, call=msgspec.structs.replace(step.call, changed_at=since))
+
+
+def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float, since_us: int = 0) -> Step:
     failure = Failure(
         failure_class=FailureClass.UNKNOWN_OUTCOME,
         attempts=call.attempts,
         age_ns=(now - call.requested_at) * 1_000,
         can_look_up=adapter.finds,
+        dedupe_window_ns=_window_ns(adapter),
+        first_try_age_ns=(now - call.requested_at) * 1_000,
+        unknown_ns=since_us * 1_000,
     )
     match decide(failure, random):
         case LookUp(delay_ns):
             return Step(_status(call, "unknown", now, reason), look_up_after_us=delay_ns // _US)
         case OpenException(owner, why):
-            closed = _closed(call, "exception", now, reason=f"{reason}; {why}")
+            closed = _closed(call, "exception", now, reason=f"{reason}; {why}. {_facts(call)}")
             return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
         case RetryAt(delay_ns):
             return Step(_waiting(call, now, reason, not_before=now + delay_ns // _US))
         case Hold(owner) | Refuse(owner):
             closed = _closed(call, "exception", now, reason=reason)
             return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
+
+
+def _facts(call: Call) -> str:
+    """What a person needs to look for it themselves, and what to do then."""
+    money = f"{call.money} " if call.money else ""
+    account = f"for {call.object} " if call.object else ""
+    asked = f"{moment(call.requested_at):%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"Look in {_name(call.system)} for {money}{account}under the reference {call.intent_id} (sent {call.sent} "
+        f"times, requested {asked}). It is there: tidegate settle {call.intent_id} --posted DOCUMENT. "
+        f"It is not, and will not come: tidegate settle {call.intent_id} --not-posted, or retry it."
+    )
 
 
 def in_flight(call: Call, now: int) -> Call:
@@ -140,6 +192,13 @@ def in_flight(call: Call, now: int) -> Call:
         changed_at=now,
         reason=None,
     )
+
+
+def put_back(call: Call, unknown: bool, who: str, why: str, now: int) -> Call:
+    """A call that was with a person, on its way again: to be looked up first if nobody knows whether it was done."""
+    reason = f"sent back by {who}: {why}"
+    back = _status(call, "unknown", now, reason) if unknown else _waiting(call, now, reason, attempts=0)
+    return msgspec.structs.replace(back, open=1)
 
 
 def _status(call: Call, status: str, now: int, reason: str) -> Call:
@@ -162,6 +221,7 @@ def _waiting(
 
 
 def _closed(call: Call, status: str, now: int, document: str | None = None, reason: str | None = None) -> Call:
+    holds = status == "exception" and call.on_stuck == "hold"
     return msgspec.structs.replace(
-        call, status=status, open=0, ready=0, changed_at=now, document=document, reason=reason
+        call, status=status, open=int(holds), ready=0, changed_at=now, document=document, reason=reason
     )

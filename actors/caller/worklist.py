@@ -70,7 +70,8 @@ class Worklist:
             self.changed(place, deadline)
         if not committed.promoted:
             return bool(rows)
-        over = {c.call.order_ref for c in unit.call_changes if c.call.system == self._system and not c.call.open}
+        mine = (c for c in unit.call_changes if c.call.system == self._system)
+        over = {c.call.order_ref for c in mine if not c.call.open or c.was == "exception"}
         over |= {move.call.order_ref for move in unit.call_moves if move.call.system == self._system}
         self._promoted |= over
         return bool(rows or over)

@@ -32,6 +32,11 @@ from yarl import URL
 
 from broker.port import BrokerError, BrokerLost
 from broker.rabbitmq import wire
+from broker.rabbitmq.errors import BrokerRefused as BrokerRefused
+from broker.rabbitmq.errors import Different as Different
+from broker.rabbitmq.errors import Locked as Locked
+from broker.rabbitmq.errors import Missing as Missing
+from broker.rabbitmq.errors import NoAnswer as NoAnswer
 from broker.rabbitmq.settings import RabbitMQSettings
 from broker.rabbitmq.tap import Sink, TappedReader
 
@@ -40,30 +45,6 @@ T = TypeVar("T")
 _CLOSE_SECONDS = 3.0
 _UNSENT_BYTES = 64 * 1024
 _FORBIDDEN_CODES = (403, 530)
-
-
-class BrokerRefused(BrokerError):
-    """The broker does not let us: user, password, permission or virtual host. A person has to act."""
-
-    retry = False
-
-
-class NoAnswer(BrokerLost):
-    """The broker is connected and has not answered in time."""
-
-
-class Missing(BrokerError):
-    """The named thing does not exist in the broker."""
-
-
-class Locked(BrokerError):
-    """The named thing is exclusive to somebody else's connection."""
-
-
-class Different(BrokerError):
-    """The named thing exists with other arguments; the broker's own sentence says which."""
-
-    retry = False
 
 
 @asynccontextmanager

@@ -23,9 +23,14 @@ from broker.store.orders import audit_facts as _facts
 from broker.store.orders import run_many
 from broker.store.rows import OPEN, Accept, Call, CallChange, CallRow, ExceptionRow
 from broker.store.unit import Accepted, Committed, Unit
+from policies.call_states import wrong_step
 
 _astuple = msgspec.structs.astuple
 _NUMBERED = (s.message, s.queue_item, s.milestone, s.call, s.exception, s.control, s.gate_event, s.reconciliation)
+
+
+class IllegalStep(Exception):
+    """A unit would have a call do what no call may do. A bug of ours: nothing of the unit was written."""
 
 
 class Folder:
@@ -72,6 +77,7 @@ class Folder:
 
         Raises:
             Conflict: a unit's expectation no longer holds; the whole group must be rolled back.
+            IllegalStep: a call cannot go from where it is to where a unit wants it; the same.
             sqlalchemy.exc.DBAPIError: the database refused.
         """
         results = [Committed() for _ in units]
@@ -192,13 +198,13 @@ class Folder:
                 result.promoted = True
 
     async def _change_calls(self, connection: AsyncConnection, units: Sequence[Unit], audits: orders.Audits) -> int:
-        """How many calls became ready because the one before them is over."""
+        """How many calls became ready because the one before them is over, or a person put them back."""
         changes = [change for unit in units for change in unit.call_changes]
         rows = [_change_values(change) for change in changes]
         if await self._many(connection, self._q.call_change, self._q.call_change.arrange(rows)) != len(rows):
             raise Conflict("a call of this unit is no longer in the state that the change starts from")
         await self._many(connection, self._q.call_settled, _settled(changes))
-        closed = [{"ref": change.call.order_ref} for change in changes if change.call.status not in OPEN]
+        closed = [{"ref": c.call.order_ref} for c in changes if c.call.status not in OPEN or c.was not in OPEN]
         promoted = await self._many(connection, self._q.promote, self._q.promote.arrange(closed))
         promoted += await orders.move_calls(connection, self._q, units, audits)
         for unit in units:
@@ -295,7 +301,13 @@ def _call_values(row: CallRow, seq: int) -> dict[str, Any]:
 
 
 def _change_values(change: CallChange) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(change.call), "of_seq": change.call.seq, "was": change.was}
+    call = change.call
+    wrong = wrong_step(change.was, call.status, sent=call.sent, document=call.document, reason=call.reason)
+    if wrong is not None:
+        raise IllegalStep(f"call {call.intent_id} cannot go from {wrong}")
+    values = {**msgspec.structs.asdict(call), "of_seq": call.seq, "was": change.was}
+    # what a person puts back in line gets its turn when nobody of its key is under way
+    return values if change.was in OPEN else {**values, "ready": 0}
 
 
 def _settled(changes: Iterable[CallChange]) -> list[tuple[Any, ...]]:

@@ -138,6 +138,19 @@ class OperatorReads:
             query = query.where(e.opened_at < before)
         return [ExceptionRecord(*row) for row in await self._reads.rows(query.order_by(e.seq).limit(limit))]
 
+    async def followers(self, call: Call, limit: int) -> tuple[int, list[str]]:
+        """How many open calls of the same key and lane wait behind this one, and the business keys of the first."""
+        c = s.call.c
+        mine = and_(c.order_ref == call.order_ref, literal_column("open = 1"), c.seq != call.seq, c.status == "waiting")
+        count = (await self._reads.rows(select(func.count()).select_from(s.call).where(mine)))[0][0]
+        query = select(c.key).where(mine).order_by(c.seq).limit(limit)
+        return int(count), [key for (key,) in await self._reads.rows(query)]
+
+    async def states_of(self, domain: str) -> list[tuple[int, bytes]]:
+        """Version and body of everything that a domain keeps, by key."""
+        query = select(s.state.c.version, s.state.c.body).where(s.state.c.domain == domain).order_by(s.state.c.key)
+        return [(version, body) for version, body in await self._reads.rows(query)]
+
     async def operation(self, id: str) -> OperationRecord | None:
         """An operation by its id."""
         rows = await self._reads.rows(select(s.operation).where(s.operation.c.id == id))

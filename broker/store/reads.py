@@ -344,14 +344,13 @@ class Reads:
 
     async def processes_of(self, keys: Collection[str]) -> list[ProcessRow]:
         """Processes about these business keys."""
-        query = select(s.process).where(s.process.c.key.in_(keys))
-        return [read_process(row) for row in await self.rows(query)]
+        return [read_process(row) for row in await self.rows(select(s.process).where(s.process.c.key.in_(keys)))]
 
     async def processes_in(self, phase: str, limit: int) -> list[ProcessRow]:
         """Processes that are in this phase, oldest first."""
         p = s.process.c
-        query = select(s.process).where(p.phase == phase).order_by(p.opened_at, p.id).limit(limit)
-        return [read_process(row) for row in await self.rows(query)]
+        rows = await self.rows(select(s.process).where(p.phase == phase).order_by(p.opened_at, p.id).limit(limit))
+        return [read_process(row) for row in rows]
 
     async def process_counts(self) -> dict[tuple[str, str, str | None], int]:
         """Processes by kind, phase and outcome."""

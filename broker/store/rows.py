@@ -6,11 +6,14 @@ from typing import Any
 
 import msgspec
 
+from broker.store.spend_rows import SpendEnd as SpendEnd
+from broker.store.spend_rows import SpendRow as SpendRow
+from broker.store.spend_rows import SpendSum as SpendSum
 from contracts.money import Money
 from policies.order import NEVER, Place
 
 OPEN = frozenset({"waiting", "in_flight", "unknown"})
-"""States of a call that hold back later calls of the same key."""
+"""States of a call that hold back later calls of the same key; `exception` does, too, where `on_stuck` says so."""
 
 
 class MessageRow(msgspec.Struct, frozen=True):
@@ -108,6 +111,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = ""
     actor: str = ""
     """Who asks for it; told to the audit only."""
+    on_stuck: str = "pass"
+    """`hold`: while it is with a person, later calls of its key and lane wait for it; `pass`: they go on."""
 
     @property
     def place(self) -> Place:
@@ -147,6 +152,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     partition: int = 0
     cause: str = ""
     policy: str = ""
+    on_stuck: str = "pass"
 
     @property
     def place(self) -> Place:
@@ -171,45 +177,6 @@ class CallChange(msgspec.Struct, frozen=True):
     call: Call
     was: str
     actor: str
-
-
-class SpendRow(msgspec.Struct, frozen=True):
-    """A call that the system will have experienced: written before it starts, so that no crash forgets it."""
-
-    id: int
-    system: str
-    kind: str
-    intent_id: str
-    boot: str
-    started_ns: int
-    started_at: int
-    object: str | None = None
-
-
-class SpendEnd(msgspec.Struct, frozen=True):
-    """The latest instant at which the system can have seen the call, and how long it executed at most."""
-
-    id: int
-    arrived_by_ns: int
-    arrived_by_at: int
-    execution_ns: int | None = None
-
-
-class SpendSum(msgspec.Struct, frozen=True):
-    """What old spends add up to: calls that were over by a moment, on the clock of a boot and by the wall clock.
-
-    `seq` is the highest id of a spend that it stands for.
-    """
-
-    seq: int
-    system: str
-    kind: str
-    object: str | None
-    boot: str
-    until_ns: int
-    until_at: int
-    calls: int
-    execution_ns: int
 
 
 class TimerRow(msgspec.Struct, frozen=True):

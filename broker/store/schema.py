@@ -129,6 +129,7 @@ call = Table(
     Column("partition", Integer, nullable=False, server_default="0"),
     Column("cause", Text, nullable=False, server_default=""),
     Column("policy", Text, nullable=False, server_default=""),
+    Column("on_stuck", String, nullable=False, server_default="pass"),
 )
 _ready = text("ready = 1")
 _line = (call.c.system, call.c.lane, call.c.tenant, call.c.workload, call.c.operation, call.c.partition)

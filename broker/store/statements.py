@@ -173,6 +173,12 @@ class Statements:
             .values(closed_at=bindparam("closed_at"), body=bindparam("body")),
             dialect,
         )
+        self.gate_event = Compiled(_insert(s.gate_event), dialect)
+        self.audit = Compiled(_insert(s.audit), dialect)
+        self._prepare_operations(dialect)
+        self._prepare_strays(dialect)
+
+    def _prepare_operations(self, dialect: Dialect) -> None:
         self.operation = Compiled(_insert(s.operation), dialect)
         self.operation_done = Compiled(
             update(s.operation)
@@ -186,7 +192,8 @@ class Statements:
             .values(undone_at=bindparam("undone_at")),
             dialect,
         )
-        self.gate_event = Compiled(_insert(s.gate_event), dialect)
+
+    def _prepare_strays(self, dialect: Dialect) -> None:
         stray = s.stray.c
         self.reconciliation = Compiled(_insert(s.reconciliation), dialect)
         self.stray = Compiled(_insert(s.stray), dialect)
@@ -202,7 +209,6 @@ class Statements:
             .values(settled_at=bindparam("settled_at")),
             dialect,
         )
-        self.audit = Compiled(_insert(s.audit), dialect)
 
 
 known_messages = select(

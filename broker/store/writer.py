@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker.store import schema as s
 from broker.store.engine import lease, to_its_end
-from broker.store.fold import Conflict, Folder
+from broker.store.fold import Conflict, Folder, IllegalStep
 from broker.store.unit import Committed, Unit
 
 GROUP_ROWS_MAX = 4_000
@@ -28,7 +28,7 @@ _WHOSE = "SELECT value FROM meta WHERE name = 'owner'"
 _PROBE_SECONDS = 0.5
 _PROBE_BYTES = 64 * 1024
 """Room for a small group; a page or two find room in what the failed transaction had taken already."""
-_OF_THE_UNIT = (IntegrityError, DataError, InterfaceError, OverflowError, UnicodeEncodeError)
+_OF_THE_UNIT = (IllegalStep, IntegrityError, DataError, InterfaceError, OverflowError, UnicodeEncodeError)
 """What the database or its driver says of rows that it cannot hold; the next unit may be fine."""
 
 
@@ -44,7 +44,8 @@ class Fenced(Exception):
 
 
 class UnitRefused(Exception):
-    """The database cannot hold this unit (a name that is taken, a number of more than 64 bits): a bug of ours.
+    """The store cannot hold this unit (a name that is taken, a number of more than 64 bits, a call that would leave its
+    life as `policies/call_states.py` has it): a bug of ours.
 
     Nothing of the unit was written, and the same unit will be refused again.
     """

@@ -19,6 +19,8 @@ from ops.sandbox.call import Op, Reply
 from ops.sandbox.journal import Journal
 from ops.sandbox.limits import Profile
 from ops.virtual.agenda import Agenda
+from policies.failure_tables import MANNERS
+from policies.failures import Said
 
 _MS_NS = 1_000_000
 
@@ -43,6 +45,8 @@ class ModelErp:
     system = "erp"
     deduplicates = True
     finds = True
+    late_seconds = 0.0
+    dedupe_seconds: float | None = None
     lost_seconds = 2.0
 
     def __init__(self, agenda: Agenda, profile: Profile, mood: Mood, journal: Journal | None, seed: int) -> None:
@@ -132,5 +136,6 @@ def _outcome(reply: Reply, retry_after_seconds: float | None) -> Outcome:
     if reply.answer == "lost":
         return Lost("the connection ended without an answer")
     if reply.status is not None and reply.status >= 400:
-        return classify(reply.status, reply.code, reply.code or "", retry_after_seconds)
+        said = Said(reply.code, reply.code or "", own=True)
+        return classify(MANNERS["generic"], reply.status, said, retry_after_seconds, "the simulated ERP")
     return Posted(reply.document, reply.verdict == "replayed") if reply.document else Absent()

@@ -121,6 +121,7 @@ _NEXT = {
     "waiting": {"in_flight"},
     "in_flight": {"waiting", "unknown", "done", "refused", "exception"},
     "unknown": {"waiting", "done", "exception", "unknown"},
+    "exception": {"waiting", "unknown", "done", "refused"},
 }
 
 

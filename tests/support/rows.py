@@ -57,8 +57,15 @@ def call(intent: str, ref: str = "A-1", **other: Any) -> CallRow:
 
 def step(call: Call, status: str, at: int = 2, **other: Any) -> CallChange:
     """A change of state as the caller writes it."""
-    flags = {"open": int(status in ("waiting", "in_flight", "unknown")), "ready": int(status == "waiting")}
-    changed = msgspec.structs.replace(call, status=status, changed_at=at, **{**flags, **other})
+    facts: dict[str, Any] = {
+        "open": int(status in ("waiting", "in_flight", "unknown")),
+        "ready": int(status == "waiting"),
+        "sent": call.sent + (status == "in_flight"),
+        "document": f"ADJ of {call.intent_id}" if status == "done" else None,
+        "reason": "a test" if status in ("unknown", "refused", "exception") else None,
+    }
+    given = {name: value for name, value in other.items() if value is not None}
+    changed = msgspec.structs.replace(call, status=status, changed_at=at, **{**facts, **given})
     return CallChange(changed, call.status, "erp-poster")
 
 

@@ -94,9 +94,16 @@ class Sampler:
 class World:
     """One ERP, one daemon, and what clients were told."""
 
-    def __init__(self, place: Path, limits: Sequence[str], latency_ms: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        place: Path,
+        limits: Sequence[str],
+        latency_ms: str,
+        settings: Mapping[str, str],
+        erp_options: Sequence[str] = (),
+    ) -> None:
         self.place = place
-        self.erp = SandboxProcess(place / "erp", "custom", limits=limits, latency_ms=latency_ms)
+        self.erp = SandboxProcess(place / "erp", "custom", limits=limits, latency_ms=latency_ms, options=erp_options)
         self.told: list[dict[str, Any]] = []
         self._settings = dict(settings)
         self._limits = limits
@@ -226,9 +233,15 @@ def _row(event: dict[str, Any], receipt: dict[str, Any], now_ns: int, sequence: 
 
 
 @contextmanager
-def world(place: Path, limits: Sequence[str] = LIMITS, latency_ms: str = "40..60", **settings: str) -> Iterator[World]:
+def world(
+    place: Path,
+    limits: Sequence[str] = LIMITS,
+    latency_ms: str = "40..60",
+    erp_options: Sequence[str] = (),
+    **settings: str,
+) -> Iterator[World]:
     """A running ERP and a running daemon."""
-    made = World(place, limits, latency_ms, settings)
+    made = World(place, limits, latency_ms, settings, erp_options)
     with made.erp:
         made.daemon = made.new_daemon(place / "data")
         with made.daemon:

@@ -31,6 +31,10 @@ def operators(refusals: Refusals) -> dict[str, Any]:
     }
     for verb in WORK_VERBS:
         paths[f"/v1/ops/{verb}"] = _command(verb, told[verb], "WorkCommand", refusals, _SHOWN)
+    again = "Send calls again that are with a person; many go behind a canary"
+    paths["/v1/ops/retry"] = _command("retry", again, "WorkCommand", refusals, _SHOWN)
+    word = "Say what has become of a call that no system can tell of"
+    paths["/v1/ops/settle"] = _command("settle", word, "SettleCommand", refusals, _SHOWN)
     paths["/v1/ops/commit"] = _command("commit", "Carry out exactly what a dry run showed", "CommitCommand", refusals)
     paths["/v1/ops/undo"] = _command("undo", "Take back a done operation", "UndoCommand", refusals)
     compare = _command("compareLedger", "Hold the ledger against a system, or end that", "LedgerCommand", refusals)

@@ -11,7 +11,7 @@ from actors.approvals import ApprovalPage, ApprovalView, Ballot, VoteEffect
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
 from actors.forecasts import ForecastView, TruthView
-from actors.operations import Command, CommitCommand, Effect, SettingCommand, UndoCommand, WorkCommand
+from actors.operations import Command, CommitCommand, Effect, SettingCommand, SettleCommand, UndoCommand, WorkCommand
 from actors.operator_top import Top
 from actors.operator_views import AuditPage, CallPage, Found, Left
 from actors.reconcil_words import LedgerCommand, RunView
@@ -24,7 +24,17 @@ from contracts.schemas import schema_hook
 from contracts.text import INTEGER_MAX
 
 _TEMPLATE = "#/components/schemas/{name}"
-_COMMANDS = (LedgerCommand, RunView, Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
+_COMMANDS = (
+    LedgerCommand,
+    RunView,
+    Command,
+    SettingCommand,
+    WorkCommand,
+    SettleCommand,
+    CommitCommand,
+    UndoCommand,
+    Effect,
+)
 _LOOKS = (Top, CallPage, Found, Left, AuditPage, ForecastView, TruthView)
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
 _APPROVALS = (ApprovalPage, ApprovalView, Ballot, VoteEffect)

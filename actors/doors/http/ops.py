@@ -19,9 +19,11 @@ from actors.operations import (
     Effect,
     Operations,
     SettingCommand,
+    SettleCommand,
     UndoCommand,
     WorkCommand,
 )
+from actors.operator_mend import MEND_VERBS
 from actors.operator_work import WORK_VERBS
 from contracts.errors import ContractError, nearest
 from contracts.explain import explain
@@ -84,7 +86,7 @@ def _answer(effect: Effect) -> Response[bytes]:
 async def post_verb(request: Request[Any, Any, Any], verb: str, operations: Operations) -> Response[bytes]:
     """Give or end a standing order; answered when it is durable and in force."""
     if verb not in ALL_VERBS:
-        every = [*ALL_VERBS, *WORK_VERBS, "set", "unset", "commit", "undo"]
+        every = [*ALL_VERBS, *WORK_VERBS, *MEND_VERBS, "set", "unset", "commit", "undo"]
         detail = f"Expected one of {', '.join(every)}."
         raise ContractError("path.not_found", detail, known=every, nearest=nearest(verb, every))
     return _answer(await operations.run(verb, await read_command(request, Command)))
@@ -104,6 +106,18 @@ async def post_work(request: Request[Any, Any, Any], operations: Operations) -> 
     return _answer(await operations.work(verb, await read_command(request, WorkCommand)))
 
 
+@post("/v1/ops/retry", opt=_OPERATOR, status_code=200)
+async def post_retry(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
+    """Send calls again that are with a person; many go behind a canary."""
+    return _answer(await operations.mend("retry", await read_command(request, WorkCommand)))
+
+
+@post("/v1/ops/settle", opt=_OPERATOR, status_code=200)
+async def post_settle(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
+    """Say what has become of a call that no system can tell of."""
+    return _answer(await operations.mend("settle", await read_command(request, SettleCommand)))
+
+
 @post("/v1/ops/commit", opt=_OPERATOR, status_code=200)
 async def post_commit(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Carry out exactly what a dry run has shown."""
@@ -116,4 +130,4 @@ async def post_undo(request: Request[Any, Any, Any], operations: Operations) -> 
     return _answer(await operations.undo(await read_command(request, UndoCommand)))
 
 
-HANDLERS = [*ops_reading.HANDLERS, post_verb, post_setting, post_work, post_commit, post_undo]
+HANDLERS = [*ops_reading.HANDLERS, post_verb, post_setting, post_work, post_retry, post_settle, post_commit, post_undo]

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 import pytest
 
-from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Posted
+from actors.adapters.credential import Credential
+from actors.adapters.port import Absent, Again, Answer, Failed, Lost, NotSent, Posted
 from actors.adapters.rest import ANSWER_BYTES_MAX, RestAdapter
 from actors.runtime.clock import SystemClock
 from broker.store.rows import Call
 from contracts.codec import encode
+from contracts.fingerprint import fingerprint
 from contracts.messages import AdjustmentRequest
 from contracts.money import Money
 from policies.limits import ConcurrencyLimit, RateLimit
@@ -39,7 +42,7 @@ def a_call(minor: int = 1250, **other: object) -> Call:
     facts = {
         "seq": 1,
         "intent_id": "intent-1",
-        "fingerprint": "f",
+        "fingerprint": fingerprint(encode(body), "adjustment.create"),
         "system": "erp",
         "operation": "adjustment.create",
         "tenant": "t",
@@ -105,11 +108,11 @@ class Peer:
 
 
 @asynccontextmanager
-async def talking_to(peer: Peer, token: str | None = None) -> AsyncIterator[RestAdapter]:
+async def talking_to(peer: Peer, credential: Credential | None = None) -> AsyncIterator[RestAdapter]:
     """An open adapter before the peer."""
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    adapter = RestAdapter(f"http://127.0.0.1:{port}", SystemClock(), TIMEOUT_SECONDS, 1.0, token)
+    adapter = RestAdapter(f"http://127.0.0.1:{port}", SystemClock(), TIMEOUT_SECONDS, 1.0, credential)
     await adapter.open()
     try:
         with anyio.fail_after(20):
@@ -131,9 +134,10 @@ async def found(*words: bytes) -> Answer:
         return await adapter.find_by_intent(a_call())
 
 
-async def test_a_post_carries_the_intent_as_key_and_as_reference_and_the_exact_amount() -> None:
+async def test_a_post_carries_the_intent_as_key_and_as_reference_and_the_exact_amount(tmp_path: Path) -> None:
     peer = Peer([answer("201 Created", DOCUMENT)])
-    async with talking_to(peer, token="canary") as adapter:
+    (tmp_path / "token").write_text("canary\n")
+    async with talking_to(peer, Credential(tmp_path / "token")) as adapter:
         assert (await adapter.post(a_call())).outcome == Posted("ADJ-1")
     (request,) = peer.requests
     assert b"Idempotency-Key: intent-1\r\n" in request
@@ -288,3 +292,49 @@ async def test_a_refused_question_for_limits_is_a_refusal_like_any_other() -> No
         came, told = await adapter.limits()
     assert isinstance(came.outcome, Failed)
     assert (came.outcome.failure, came.outcome.retry_after_seconds, told) == (FailureClass.THROTTLED, 4, ())
+
+
+# the credential --------------------------------------------------------------------------------------------------
+
+UNAUTHORIZED = answer("401 Unauthorized", b'{"code":"auth.invalid","detail":"expired"}')
+
+
+async def test_a_token_replaced_while_the_call_was_on_its_way_is_no_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    peer = Peer([UNAUTHORIZED, answer("201 Created", DOCUMENT)])
+
+    def rotate(number: int) -> bool:
+        path.write_text("newer")
+        return False
+
+    peer.close = rotate
+    async with talking_to(peer, Credential(path)) as adapter:
+        assert isinstance((await adapter.post(a_call())).outcome, Again)
+        assert (await adapter.post(a_call())).outcome == Posted("ADJ-1")
+    assert b"Bearer old" in peer.requests[0]
+    assert b"Bearer newer" in peer.requests[1]
+
+
+async def test_a_token_that_nobody_replaced_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    async with talking_to(Peer([UNAUTHORIZED]), Credential(path)) as adapter:
+        outcome = (await adapter.post(a_call())).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.failure is FailureClass.AUTH
+
+
+# strangers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed", "410 Gone", "301 Moved Permanently"])
+async def test_a_wrong_address_is_told_as_one_and_refuses_nothing_for_good(status: str) -> None:
+    for outcome in (
+        (await posted(answer(status, b"<html>nobody here</html>"))).outcome,
+        (await found(answer(status, b"404 page not found"))).outcome,
+    ):
+        assert isinstance(outcome, Failed)
+        assert (outcome.failure, outcome.code) == (FailureClass.AUTH, "config.address")
+        assert "http://127.0.0.1:" in outcome.reason
+        assert "check the address" in outcome.reason

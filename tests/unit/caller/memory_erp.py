@@ -88,6 +88,8 @@ class MemoryErp:
     latency: tuple[float, float] = (0.04, 0.06)
     timeout_seconds: float = 5.0
     lost_seconds: float = 2.0
+    late_seconds: float = 0.0
+    dedupe_seconds: float | None = None
     seed: int = 1
     plan: Callable[[str, Call], Plan] = lambda kind, call: FINE
     system: str = "erp"

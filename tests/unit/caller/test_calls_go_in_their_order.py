@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.steps import in_flight
 from actors.caller.worklist import WINDOW, WINDOW_MAX, Worklist
 from broker.store.rows import CallChange
 from broker.store.unit import Unit
@@ -55,7 +56,9 @@ async def sent_before(house: CallerHouse, count: int) -> None:
     """Make the oldest calls ones that were sent once and came back."""
     unit = Unit(1)
     for call in await house.store.reads.calls_ready("erp", "standard", count, 2**60):
-        unit.call_changes.append(CallChange(msgspec.structs.replace(call, sent=1, attempts=1), "waiting", "test"))
+        gone = in_flight(call, 1)
+        back = msgspec.structs.replace(gone, status="waiting", ready=1)
+        unit.call_changes += [CallChange(gone, "waiting", "test"), CallChange(back, "in_flight", "test")]
     await house.store.commit(unit)
 
 

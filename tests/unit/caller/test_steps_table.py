@@ -21,6 +21,8 @@ class System:
     deduplicates: bool = True
     finds: bool = True
     lost_seconds: float = 20.0
+    late_seconds: float = 0.0
+    dedupe_seconds: float | None = None
 
 
 def failed(kind: F, after: float | None = None) -> Failed:

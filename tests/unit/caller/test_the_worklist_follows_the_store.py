@@ -188,7 +188,7 @@ async def test_a_call_that_somebody_else_changed_is_not_made_as_it_was(tmp_path:
         worklist = await opened(store)
         await worklist.refresh(1)
         first = worklist.first()
-        closed = msgspec.structs.replace(first, status="refused", open=0, ready=0)
+        closed = msgspec.structs.replace(first, status="refused", open=0, ready=0, reason="a test")
         await store.commit(Unit(2, call_changes=[CallChange(closed, "waiting", "anna")]))
         worklist.drop(first)
         assert (await next_call(worklist)).intent_id == "b"

@@ -150,3 +150,74 @@ async def test_without_deduplication_absent_is_believed_only_once_nothing_can_co
         posts = house.erp.calls("post")
         assert posts[1].arrived_ns - posts[0].arrived_ns >= 20_000_000_000
         assert list(house.erp.documents) == [intent]
+
+
+LATE = Plan(answered=False, busy_seconds=12.0)
+"""Executed 12 s after it was sent: the caller has given up after 5 s, and the first look-up finds nothing."""
+
+
+async def test_an_empty_look_up_is_believed_only_once_the_adapter_s_window_for_late_execution_is_over(
+    tmp_path: Path,
+) -> None:
+    plan = first_post(LATE)
+    async with caller_house(tmp_path, plan=plan, deduplicates=False, lost_seconds=2.0, late_seconds=20.0) as house:
+        (intent,) = await house.request()
+        await house.until_settled(120)
+        about = house.erp.about(intent)
+        assert about[:2] == ["post", "find"]
+        assert about.count("post") == 1, "not sent again: it came late"
+        assert (await house.call(intent)).status == "done"
+        assert len(house.erp.ledger) == 1
+
+
+async def test_a_system_that_recognises_the_intent_may_execute_late_beside_a_second_try(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LATE), deduplicates=True, lost_seconds=2.0) as house:
+        (intent,) = await house.request()
+        await house.until_settled(120)
+        assert (await house.call(intent)).status == "done"
+        assert len(house.erp.ledger) == 1
+
+
+async def test_what_the_system_has_forgotten_it_does_not_recognise(tmp_path: Path) -> None:
+    known = {"deduplicates": True, "dedupe_seconds": 1.0, "late_seconds": 20.0}
+    async with caller_house(tmp_path, plan=first_post(LATE), lost_seconds=2.0, **known) as house:
+        (intent,) = await house.request()
+        await house.until_settled(120)
+        assert house.erp.about(intent).count("post") == 1
+
+
+async def test_what_cannot_be_asked_but_is_recognised_is_sent_again_under_the_same_intent(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_DONE), finds=False, dedupe_seconds=3_600.0) as house:
+        (intent,) = await house.request()
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post", "post"]
+        assert len(house.erp.ledger) == 1
+        assert (await house.call(intent)).status == "done"
+
+
+async def test_after_a_crash_what_can_neither_be_asked_nor_recognised_is_a_person_s_with_all_facts(
+    tmp_path: Path,
+) -> None:
+    async with caller_house(tmp_path, finds=False, deduplicates=False) as house:
+        intents = await house.request(2)
+        await house.advance(0.02)
+        await house.kill()
+        await house.start()
+        for intent in intents:
+            call = await house.call(intent)
+            assert call.status == "exception"
+            for fact in (intent, "EUR", "sent 1 times", "requested 20", "--posted", "--not-posted"):
+                assert fact in (call.reason or ""), fact
+        assert house.erp.calls("find") == []
+        assert await house.store.reads.exceptions_open() == {("unknown_outcome", "finance"): 2}
+
+
+async def test_who_never_answers_a_look_up_is_asked_less_and_less_and_then_a_person_is(tmp_path: Path) -> None:
+    away = Plan(commit=False, failure=Failed(FailureClass.TRANSIENT, "http.503", "not now"))
+    async with caller_house(tmp_path, plan=lambda kind, call: away if kind == "find" else LOST_DONE) as house:
+        (intent,) = await house.request()
+        await house.until_settled(100_000)
+        call = await house.call(intent)
+        assert (call.status, "no look-up was answered in 24 h" in (call.reason or "")) == ("exception", True)
+        assert len(house.erp.calls("post")) == 1
+        assert len(house.erp.calls("find")) < 600

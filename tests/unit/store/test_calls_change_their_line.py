@@ -83,14 +83,17 @@ class MovesMachine(RuleBasedStateMachine):
             self._commit(Unit(2, call_changes=[step(begun.call, status)]))
 
     @precondition(lambda self: self._calls("in_flight", "unknown"))
-    @rule(chance=pick, status=st.sampled_from(["done", "refused", "waiting"]))
+    @rule(chance=pick, status=st.sampled_from(["done", "exception", "waiting"]))
     def answer(self, chance, status: str) -> None:
         self._commit(Unit(3, call_changes=[step(chance.choice(self._calls("in_flight", "unknown")), status)]))
 
-    @precondition(lambda self: self._calls("waiting"))
+    @precondition(lambda self: self._never_sent())
     @rule(chance=pick)
     def cancel(self, chance) -> None:
-        self._commit(Unit(3, call_changes=[step(chance.choice(self._calls("waiting")), "refused")]))
+        self._commit(Unit(3, call_changes=[step(chance.choice(self._never_sent()), "refused")]))
+
+    def _never_sent(self) -> list[Call]:
+        return [one for one in self._calls("waiting") if not one.sent]
 
     @precondition(lambda self: self._calls("done", "in_flight"))
     @rule(chance=pick, lane=lanes)

@@ -33,6 +33,7 @@ class CallsMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.place = Path(tempfile.mkdtemp(prefix="calls-"))
         self.model: dict[str, list[str]] = {}
+        self.turns: dict[str, str] = {}
         self.changes: list[tuple[str, str]] = []
         self.count = 0
         self.runner.run(self._start())
@@ -109,11 +110,20 @@ class CallsMachine(RuleBasedStateMachine):
     def answer(self, chance, status: str) -> None:
         self._move(chance.choice(self._of("in_flight")), status)
 
-    @precondition(lambda self: self._of("waiting"))
+    def _never_sent(self) -> list[str]:
+        return [intent for intent in self._of("waiting") if not self._stored()[intent].sent]
+
+    @precondition(lambda self: self._never_sent())
     @rule(chance=pick)
     def withdraw(self, chance) -> None:
-        """An operator may close any call that waits, also one in the middle of the line."""
-        self._move(chance.choice(self._of("waiting")), "refused")
+        """An operator may close any call that waits and was never sent, also one in the middle of the line."""
+        self._move(chance.choice(self._never_sent()), "refused")
+
+    @precondition(lambda self: self._of("exception"))
+    @rule(chance=pick, status=st.sampled_from(["waiting", "unknown", "done", "refused"]))
+    def a_person_settles(self, chance, status: str) -> None:
+        """Put back in line, it waits for whoever has gone ahead meanwhile."""
+        self._move(chance.choice(self._of("exception")), status)
 
     @precondition(lambda self: self._of("unknown"))
     @rule(chance=pick, status=st.sampled_from(["done", "waiting", "exception", "unknown"]))
@@ -127,7 +137,7 @@ class CallsMachine(RuleBasedStateMachine):
         intent = chance.choice(list(self.model))
         stored = self._stored()[intent]
         was = next(status for status in ("in_flight", "waiting") if status != stored.status)
-        stale = step(stored, "done")
+        stale = step(stored, "done" if was == "in_flight" else "in_flight")
         self.count += 2
         doomed = Unit(2, calls=[call(f"i{self.count - 1}", ref)], call_changes=[type(stale)(stale.call, was, "zombie")])
         self.model[f"i{self.count}"] = [ref, "waiting"]
@@ -148,10 +158,14 @@ class CallsMachine(RuleBasedStateMachine):
         self.runner.run(self._start())
 
     def _ready(self) -> set[str]:
-        return {intent for intent in self._heads().values() if self.model[intent][1] == "waiting"}
+        """Those whose turn it is: the oldest of each key, unless another one had gone on when it came back."""
+        for ref, head in self._heads().items():
+            if self.turns.get(ref) is None or self.model[self.turns[ref]][1] not in OPEN:
+                self.turns[ref] = head
+        return {intent for intent in self.turns.values() if self.model[intent][1] == "waiting"}
 
     @invariant()
-    def the_oldest_open_call_of_a_key_alone_is_ready(self) -> None:
+    def one_call_of_a_key_alone_is_ready(self) -> None:
         if not hasattr(self, "model"):
             return
         stored = self._stored()
