@@ -44,7 +44,7 @@ from collections.abc import Iterable
 
 from policies.budget_book import Book, spent
 from policies.budget_freezes import Freezes
-from policies.budget_gauge import Gauge
+from policies.budget_gauge import Gauge, narrowest
 from policies.budget_reserve import Reserves
 from policies.budget_tally import Kind, kind_of
 from policies.limits import (
@@ -229,7 +229,7 @@ class Budget:
         if not self._freezes.any:
             return True
         if fine:
-            self._freezes.ended_fine(lease, self._narrowest)
+            self._freezes.ended_fine(lease, lambda operation, object_: narrowest(self._gauges, operation, object_))
         else:
             self._freezes.unanswered(lease)
         return True
@@ -383,15 +383,6 @@ class Budget:
         capacity_ns = min(gauge.capacity for gauge in counting)
         reserve_ns = min(known) if known else self._reserves.estimate(ask.operation, capacity_ns)
         return min(reserve_ns, capacity_ns)
-
-    def _narrowest(self, operation: str | None, object_: str | None) -> int:
-        """The smallest limit that such calls stand under, in calls."""
-        widths = [
-            gauge.limit.limit
-            for gauge in self._gauges
-            if gauge.tally.kind.unit in ("calls", "slots") and gauge.tally.covers(operation, object_)
-        ]
-        return min(widths, default=1)
 
     # -- time
 

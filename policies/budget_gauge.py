@@ -4,6 +4,8 @@ While there is plenty of room that is known without counting: what was counted o
 never less than what counts now (`Meter.added`). Only where that bound does not fit is counted anew.
 """
 
+from collections.abc import Iterable
+
 from policies.budget_tally import Tally
 from policies.limits import Ask, ConcurrencyLimit, ExecutionLimit, Limit, RateLimit, Usage, Wait, capacity, window_of
 
@@ -110,3 +112,13 @@ class Gauge:
         if self.window_ns is None:
             return f"{used} of {limit} calls{of} are in flight ({name})"
         return f"{used} of {limit} {unit}{of} are spent in the last {self.window_ns / 1e9:g} s ({name})"
+
+
+def narrowest(gauges: Iterable[Gauge], operation: str | None, object_: str | None) -> int:
+    """The smallest limit that such calls stand under, in calls."""
+    widths = [
+        gauge.limit.limit
+        for gauge in gauges
+        if gauge.tally.kind.unit in ("calls", "slots") and gauge.tally.covers(operation, object_)
+    ]
+    return min(widths, default=1)
