@@ -41,7 +41,6 @@ Time is integer nanoseconds of one monotonic clock. Nothing here awaits, so noth
 """
 
 from collections.abc import Iterable
-from functools import partial
 
 from policies.budget_book import Book, spent
 from policies.budget_freezes import Freezes
@@ -230,7 +229,7 @@ class Budget:
         if not self._freezes.any:
             return True
         if fine:
-            self._freezes.ended_fine(lease, partial(narrowest, self._gauges))
+            self._freezes.ended_fine(lease, lambda operation, object_: narrowest(self._gauges, operation, object_))
         else:
             self._freezes.unanswered(lease)
         return True

@@ -137,7 +137,7 @@ def test_a_kill_does_not_make_it_forget_and_is_reckoned_with(tmp_path: Path) -> 
         commands = [{**adjustment(f"k{number}", f"key-{number}"), "lane": "bulk"} for number in range(200)]
         assert running.post(commands, BATCH).status_code == 202
         with running.client() as client:
-            until(lambda: client.forecast()["basis"]["calls_known"] >= 13, "calls were made, and it was kept", 30)
+            until(lambda: client.forecast()["basis"]["calls_known"] >= 13, "calls were made, and it was kept", 90)
             before = client.forecast()
         running.daemon.kill()
         running.daemon.start()

@@ -102,7 +102,8 @@ def test_the_plan_of_the_day_says_when_it_will_be_dry(tmp_path: Path) -> None:
             assert (plan["used"], plan["allowed"], plan["waiting"]) == (0, 60, 100)
             assert plan["dry_at"] is not None
             assert "will be dry at" in plan["sentence"]
-            assert client.forecast()["basis"]["plans"] == [plan["sentence"]]
+            (again,) = client.forecast()["basis"]["plans"]
+            assert again.split(";")[0] == plan["sentence"].split(";")[0]
         for verb in ("status", "forecast"):
             told = " ".join(Shell(own)(verb).stdout.split())
             assert plan["sentence"].split(";")[0] in told, verb

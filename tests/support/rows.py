@@ -55,6 +55,13 @@ def call(intent: str, ref: str = "A-1", **other: Any) -> CallRow:
     return CallRow(**{**facts, **other})
 
 
+def stored(seq: int, row: CallRow) -> Call:
+    """The call as it is stored when it was asked for and nobody has begun with it."""
+    asked = {name: value for name, value in msgspec.structs.asdict(row).items() if name in Call.__struct_fields__}
+    state = {"status": "waiting", "open": 1, "ready": 1, "attempts": 0, "sent": 0, "document": None, "reason": None}
+    return Call(seq=seq, changed_at=1, **asked, **state)
+
+
 def step(call: Call, status: str, at: int = 2, **other: Any) -> CallChange:
     """A change of state as the caller writes it."""
     facts: dict[str, Any] = {

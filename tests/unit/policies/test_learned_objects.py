@@ -5,13 +5,21 @@ from random import Random
 
 import pytest
 
+from actors.adapters.port import Answer, Failed
 from actors.caller.events import gate_rows, restored
+from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.settle import settle
 from actors.runtime.clock import VirtualClock
+from broker.store.rows import Call
+from ops.virtual.line import Line
 from policies.adaptive import Change
 from policies.budget import Ask, Budget, RateLimit
 from policies.governor import Frozen, Governor
+from policies.limit_words import parse_limits
 from policies.limits import Lease
+from policies.recoverability import FailureClass
 from policies.signals import Dimension, Reading, Refusal
+from tests.support.rows import call, stored
 
 SECOND = 1_000_000_000
 EACH = RateLimit(30, 60 * SECOND, "30/min per object", per_object=True)
@@ -136,3 +144,32 @@ def test_a_restart_goes_on_with_what_was_learned_of_each_object() -> None:
     assert may(again, "cold", now)
     assert again.standings(now)[-1].effective == 19
     assert again.standings(now)[-1].limit == "30/min per object of hot of all"
+
+
+def waiting(seq: int, account: str, lane: str) -> Call:
+    return stored(seq, call(f"intent {seq}", f"erp|t|{lane}|{account}", lane=lane))
+
+
+def test_a_refused_object_holds_back_its_calls_in_every_lane_and_says_why_while_others_go() -> None:
+    gate = Gate(parse_limits(["100/1s", "30/10min per object"]), lambda: 0.5)
+    line = Line(gate.order, gate.cost)
+    calls = [waiting(1, "A-1", "urgent"), waiting(2, "A-1", "standard"), waiting(3, "A-2", "standard")]
+    for one in calls:
+        line.add(one)
+    first = gate.admit(line, 0)
+    assert isinstance(first, Admission)
+    assert first.call.seq == 1
+    locked = Failed(FailureClass.THROTTLED, "lock_timeout", "the account is locked", 4.0)
+    settle(gate, first, Answer(locked, None, TOO_OFTEN), 0, 0, 0, 0)
+    second = gate.admit(line, 1)
+    assert isinstance(second, Admission)
+    assert second.call.seq == 3
+    told = gate.on_object(calls[1], 1)
+    assert told is not None
+    assert told.until_ns == 4 * SECOND
+    assert told.reason.startswith("calls on A-1: it answered 429")
+    assert gate.on_object(calls[2], 1) is None
+    assert isinstance(gate.admit(line, 2), Closed)
+    probe = gate.admit(line, 4 * SECOND)
+    assert isinstance(probe, Admission)
+    assert probe.call.seq == 2

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from random import Random
 
-import msgspec
-
 from actors.adapters.port import Answer, Failed, Posted
 from actors.caller.gate import Gate
 from broker.store.rows import Call
@@ -12,7 +10,7 @@ from ops.virtual.agenda import Agenda
 from ops.virtual.caller import Caller
 from policies.limit_words import parse_limits
 from policies.recoverability import FailureClass
-from tests.support.rows import call
+from tests.support.rows import call, stored
 
 SECOND_NS = 10**9
 
@@ -36,9 +34,7 @@ class HalfAnErp:
 
 
 def waiting(seq: int, operation: str) -> Call:
-    asked = call(f"intent {seq}", f"A-{seq}", operation=operation)
-    state = {"status": "waiting", "open": 1, "ready": 1, "attempts": 0, "sent": 0, "document": None, "reason": None}
-    return Call(seq=seq, changed_at=1, **msgspec.structs.asdict(asked), **state)
+    return stored(seq, call(f"intent {seq}", f"A-{seq}", operation=operation))
 
 
 def test_one_operation_rests_and_the_other_goes_on() -> None:
