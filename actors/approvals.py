@@ -10,7 +10,7 @@ from actors.house import House
 from actors.processes_record import DOMAIN, Record
 from actors.runtime.clock import microseconds, moment
 from broker.accept import Acceptor
-from broker.store.rows import ProcessRow
+from broker.store.rows import AuditRow, ProcessRow
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope
@@ -21,19 +21,20 @@ from policies.approval import Counted, Delegation, Person, Refused, Rejected, Vo
 from policies.process import TABLES, states
 
 PAGE_MAX = 200
-_NAME_MAX, _REASON_MAX = 100, 500
+_REASON_MAX = 500
 _LOOKS, _LOOK_SECONDS = 100, 0.02
 
 
 class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A vote as it is sent. `digest` is the one that `show` told: it binds the vote to what was seen.
 
-    `tenant` is needed only for a key that several tenants have.
+    Who votes is whose token it is; `who` may say so, and is refused if it says another name. `tenant` is needed only
+    for a key that several tenants have.
     """
 
-    who: str
     digest: str
     reason: str
+    who: str | None = None
     behalf: str | None = None
     tenant: str | None = None
     dry_run: bool = False
@@ -122,21 +123,22 @@ class Approvals:
         """
         return _view(await self._record(key, tenant))
 
-    async def vote(self, key: str, verdict: str, ballot: Ballot) -> VoteEffect:
-        """Judge a vote, and make it durable for the process, which judges it again.
+    async def vote(self, key: str, verdict: str, ballot: Ballot, who: str) -> VoteEffect:
+        """Judge the vote of a token's holder, and make it durable for the process, which judges it again.
 
         Raises:
             ContractError: approval.* says why it does not count; nothing was changed.
             StoreUnavailable: nothing may be assumed; vote again.
         """
-        _check_text(ballot.who, _NAME_MAX, "operation.who", "Say who you are", "/who")
+        if ballot.who not in (None, who):
+            raise ContractError("approval.person", f"The token is {who}'s, and nobody votes for others.", "/who")
         _check_text(ballot.reason, _REASON_MAX, "operation.reason", "Say why", "/reason")
         record = await self._record(key, ballot.tenant)
         if record.process.phase != "approval":
             raise ContractError("approval.closed", f"It is {record.process.outcome or record.process.phase} already.")
         at = microseconds(self._house.clock.now())
         vote = Vote(
-            who=ballot.who,
+            who=who,
             verdict="approve" if verdict == "approve" else "reject",
             digest=ballot.digest,
             behalf=ballot.behalf,
@@ -148,7 +150,7 @@ class Approvals:
         if not ballot.dry_run:
             envelope = self._envelope(record, vote, at)
             accept = self._acceptor.prepare(self._acceptor.read(envelope), at)
-            await self._house.store.commit(Unit(at, accepts=[accept]))
+            await self._house.store.commit(Unit(at, accepts=[accept], audits=[_audit(record, vote, at)]))
             return await self._taken(key, record.tenant, vote)
         left = judgement.left if isinstance(judgement, Counted) else 0
         result = "rejected" if isinstance(judgement, Rejected) else "counted" if left else "approved"
@@ -207,6 +209,14 @@ class Approvals:
     async def _records(self, rows: Sequence[ProcessRow]) -> list[Record]:
         found = await self._house.store.reads.states(DOMAIN, [row.id for row in rows])
         return [decode(found[row.id][1], Record) for row in rows if row.id in found]
+
+
+def _audit(record: Record, vote: Vote, at: int) -> AuditRow:
+    request = record.request
+    facts = {"tenant": record.tenant, "amount": str(request.amount), "digest": vote.digest, "reason": vote.reason}
+    if vote.behalf is not None:
+        facts["behalf"] = vote.behalf
+    return AuditRow(at, vote.who, f"approval.{vote.verdict}", request.process_id, facts)
 
 
 def _check_text(text: str, characters_max: int, code: str, wish: str, path: str) -> None:

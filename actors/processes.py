@@ -32,6 +32,7 @@ from contracts.messages import (
     ApprovalNeeded,
     CallEnded,
     ProcessEnded,
+    ProcessGrant,
     ProcessStart,
     ProcessTimer,
     ProcessVote,
@@ -47,6 +48,7 @@ from policies.approval import (
     Refused,
     Rejected,
     Vote,
+    covered,
     escalated,
     judge,
     need,
@@ -56,7 +58,7 @@ from policies.compensation import erp_cost
 from policies.identity import refusal, words
 from policies.process import TABLES, Step, StepState, advance, approve, begin, decline, settle, states
 
-Message = ProcessStart | CallEnded | ProcessVote | ProcessTimer
+Message = ProcessStart | CallEnded | ProcessVote | ProcessGrant | ProcessTimer
 replace = msgspec.structs.replace
 
 
@@ -64,7 +66,7 @@ class WorkflowDecider:
     """One state a process; every message moves it on as far as it can go."""
 
     domain = DOMAIN
-    handles = frozenset({"process.start", "process.call.ended", "process.vote", "process.timer"})
+    handles = frozenset({"process.start", "process.call.ended", "process.vote", "process.grant", "process.timer"})
     emits = frozenset({"process.approval.needed", "process.ended"})
     state = Record
 
@@ -95,6 +97,8 @@ class WorkflowDecider:
                 return self._ended(state, data, at)
             case ProcessVote():
                 return self._vote(state, data, at)
+            case ProcessGrant():
+                return self._granted(state, data, at)
             case ProcessTimer():
                 return self._waited(state, data, at)
 
@@ -195,6 +199,24 @@ class WorkflowDecider:
                 record = replace(record, votes=(*record.votes, vote), process=approve(record.process))
                 hands = " and ".join(one.who for one in record.votes)
                 return self._go_on(record, at, [_approved(record, hands, data.reason)])
+
+    def _granted(self, record: Record, data: ProcessGrant, at: datetime) -> Outcome:
+        """Its incident was approved as a whole. Whoever approved that has approved this, as if by a vote."""
+        kind = record.request.kind
+        if record.process.phase != "approval":
+            return Duplicate()
+        said = {"who": " and ".join(data.approvers), "approval": data.approval, "reason": data.reason}
+        judgement = covered(record.ask(), data.digest, data.approvers)
+        if isinstance(judgement, Refused):
+            told = {**said, "code": judgement.code, "why": judgement.sentence}
+            return Done((Milestone(kind, "approval.vote_refused", told),))
+        votes = tuple(
+            Vote(who=who, verdict="approve", digest=data.digest, reason=f"the incident: {data.reason}")
+            for who in data.approvers
+        )
+        record = replace(record, votes=(*record.votes, *votes), process=approve(record.process))
+        told = {**said, "incident": record.request.incident_id or "", "amount": str(record.request.amount)}
+        return self._go_on(record, at, [Milestone(kind, "approval.given", told)])
 
     def _waited(self, record: Record, data: ProcessTimer, at: datetime) -> Outcome:
         """Nobody answered in time. What was decided meanwhile stands."""

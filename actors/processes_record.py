@@ -47,6 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             exposure=request.exposure,
             requester=request.requested_by,
             judged=request.judged,
+            asked_by_person=request.policy_version is None,
         )
 
     def row(self, at: datetime) -> ProcessRow:
@@ -66,12 +67,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             opened_at=self.opened_at,
             changed_at=microseconds(at),
             due_at=self.expires_at if process.phase == "approval" else None,
+            tier=request.tier,
+            people=self.need.people,
+            role=self.need.role,
+            requester=request.requested_by,
+            digest=self.digest,
         )
 
 
 def digest_of(request: ProcessStart) -> str:
-    """What an approval is bound to: everything that was asked. The exposure is not part of it: it is not asked for."""
-    asked = {name: getattr(request, name) for name in request.__struct_fields__ if name != "exposure"}
+    """What an approval is bound to: everything that was asked. Exposure and tier are facts about it, not asked for."""
+    asked = {name: getattr(request, name) for name in request.__struct_fields__ if name not in ("exposure", "tier")}
     return fingerprint(encode(asked), "approval")
 
 

@@ -12,6 +12,7 @@ from actors.settings import SettingsRefused
 from ops.cli_approvals import approvals
 from ops.cli_audit import audit
 from ops.cli_ledger import ledger
+from ops.cli_incidents import incidents
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
@@ -31,10 +32,13 @@ _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
     "--config", type=click.Path(path_type=Path), envvar=CONFIG, help="TOML file (default: built-in settings)."
 )
 @click.option("--data", help="Data directory (default: .tidegate).")
+@click.option("--token-file", help="Your own operator token (or TIDEGATE_TOKEN_FILE).")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.version_option("0.1.0", prog_name="tidegate")
 @click.pass_context
-def tidegate(context: click.Context, config: Path | None, data: str | None, as_json: bool) -> None:
+def tidegate(
+    context: click.Context, config: Path | None, data: str | None, token_file: str | None, as_json: bool
+) -> None:
     """Tidegate stands between an ERP and the systems around it: it absorbs surges, keeps the ERP within its limits,
     posts every amount once, and can say why a thing is not done yet.
 
@@ -47,7 +51,7 @@ def tidegate(context: click.Context, config: Path | None, data: str | None, as_j
 
     Every verb explains itself: tidegate VERB --help. Exit codes: 0 done, 1 refused or failed, 2 wrong use.
     """
-    context.obj = Shared(config, data, as_json)
+    context.obj = Shared(config, data, as_json, token_file)
 
 
 @tidegate.command()
@@ -270,7 +274,7 @@ for _command in COMMANDS:
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
-for _group in (approvals, audit, demo_refund, ledger, window):
+for _group in (approvals, audit, demo_refund, incidents, ledger, window):
     tidegate.add_command(_group)
 
 

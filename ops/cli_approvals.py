@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +15,12 @@ from ops.client import Client
 _Vote = Callable[..., Any]
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may know no name for its user
-        return f"uid {os.getuid()}"
-
-
 @click.group()
 def approvals() -> None:
-    """What waits for people to approve it. Nobody approves what they asked for, and nobody twice."""
+    """What waits for people to approve it. Nobody approves what they asked for, and nobody twice.
+
+    Who you are is whose token you hold: --token-file, or TIDEGATE_TOKEN_FILE.
+    """
 
 
 @approvals.command("list")
@@ -69,7 +63,6 @@ def _vote(name: str, doc: str) -> click.Command:
     )
     @click.argument("key")
     @click.option("--reason", required=True, help="Why; it is kept.")
-    @click.option("--who", default=_login, help="You (default: the login name).")
     @click.option("--behalf", help="For whom, if somebody has delegated it to you.")
     @click.option("--digest", help="Of what you saw (default: it is shown now, and you are asked).")
     @click.option("--tenant", help="For a key that several tenants have.")
@@ -81,7 +74,6 @@ def _vote(name: str, doc: str) -> click.Command:
         shared: Shared,
         key: str,
         reason: str,
-        who: str,
         behalf: str | None,
         digest: str | None,
         tenant: str | None,
@@ -90,7 +82,7 @@ def _vote(name: str, doc: str) -> click.Command:
     ) -> None:
         with shared.client() as client:
             seen = digest or _look(client, key, tenant, name, asks=not (yes or dry_run or shared.as_json))
-            ballot = {"who": who, "digest": seen, "reason": reason, "behalf": behalf, "dry_run": dry_run}
+            ballot = {"digest": seen, "reason": reason, "behalf": behalf, "dry_run": dry_run}
             effect = client.vote(key, name, **ballot, tenant=tenant)
         missing = f", {effect['left']} more needed" if effect["left"] else ""
         shared.say(effect, lambda: click.echo(f"{key}: {effect['result']}{missing}; {effect['note']}"))

@@ -6,7 +6,7 @@ settled, each by itself, so that no target holds up another. A refused step that
 back: what was done is undone in reverse order, by calls of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -122,6 +122,13 @@ TABLES: Final[Mapping[str, Table]] = MappingProxyType(
         ),
     }
 )
+
+
+def operations_of(systems: Collection[str]) -> tuple[str, ...]:
+    """Everything that processes ask of these systems, to do it and to undo it."""
+    steps = {step.operation for table in TABLES.values() for step in table.steps if step.system in systems}
+    undoing = {undo.operation for table in TABLES.values() for undo in table.plan() if undo.system in systems}
+    return tuple(sorted(steps | undoing))
 
 
 class StepState(Struct, frozen=True):

@@ -354,6 +354,30 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: int
     changed_at: int
     due_at: int | None
+    tier: str | None = None
+    people: int = 0
+    role: str = ""
+    requester: str = ""
+    digest: str = ""
+
+
+class WaveCaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A case that the approval of a whole incident has met: `released`, or left to a person (`waits`), and why.
+
+    `place` counts the cases of a wave in the order in which they were met.
+    """
+
+    wave: str
+    approval: str
+    process: str
+    place: int
+    key: str
+    account: str
+    minor: int
+    currency: str
+    verdict: str
+    why: str
+    at: int
 
 
 class ReconciliationRow(msgspec.Struct, frozen=True, kw_only=True):

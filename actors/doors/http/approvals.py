@@ -11,6 +11,7 @@ from actors.approvals import PAGE_MAX, Approvals, Ballot
 from actors.doors.http.body import headers_of, read_body
 from actors.doors.http.query import check_query, whole_number
 from actors.doors.http.reading import known_form
+from actors.doors.http.who import who_of
 from contracts.errors import ContractError, nearest
 from contracts.explain import explain
 from contracts.scan import scan
@@ -47,7 +48,9 @@ async def post_vote(request: Request[Any, Any, Any], key: str, verdict: str, app
         ballot = msgspec.convert(document, Ballot)
     except msgspec.ValidationError:
         explain(document, Ballot)
-    return Response(_encode(await approvals.vote(known_form(key), verdict, ballot)), media_type="application/json")
+    return Response(
+        _encode(await approvals.vote(known_form(key), verdict, ballot, who_of(request))), media_type="application/json"
+    )
 
 
 HANDLERS = [get_approvals, get_approval, post_vote]
