@@ -117,7 +117,11 @@ class Builder:
         approval = settings.approval
         people = everybody(approval.people, settings.operators.named)
         delegations = read_delegations(approval.delegations)
-        self.approvals = Approvals(self.house, self._acceptor, people, delegations) if self._connected else None
+        self.approvals = (
+            Approvals(self.house, self._acceptor, people, delegations, frozenset({SYSTEM, *self._connected}))
+            if self._connected
+            else None
+        )
         self.waves = Waves(self.house, self._acceptor, people, delegations) if self._connected else None
         self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
         self._topology = build_topology(list(queues), spread)

@@ -13,6 +13,7 @@ import msgspec
 
 from actors.processes_calls import call_of
 from actors.processes_record import DOMAIN, Record, digest_of, step_intent
+from actors.processes_replay import replayed
 from actors.runtime.clock import microseconds, moment
 from broker.effects import (
     Done,
@@ -33,6 +34,7 @@ from contracts.messages import (
     CallEnded,
     ProcessEnded,
     ProcessGrant,
+    ProcessReplay,
     ProcessStart,
     ProcessTimer,
     ProcessVote,
@@ -58,7 +60,7 @@ from policies.compensation import erp_cost
 from policies.identity import refusal, words
 from policies.process import TABLES, Step, StepState, advance, approve, begin, decline, settle, states
 
-Message = ProcessStart | CallEnded | ProcessVote | ProcessGrant | ProcessTimer
+Message = ProcessStart | CallEnded | ProcessVote | ProcessGrant | ProcessReplay | ProcessTimer
 replace = msgspec.structs.replace
 
 
@@ -66,7 +68,9 @@ class WorkflowDecider:
     """One state a process; every message moves it on as far as it can go."""
 
     domain = DOMAIN
-    handles = frozenset({"process.start", "process.call.ended", "process.vote", "process.grant", "process.timer"})
+    handles = frozenset(
+        {"process.start", "process.call.ended", "process.vote", "process.grant", "process.replay", "process.timer"}
+    )
     emits = frozenset({"process.approval.needed", "process.ended"})
     state = Record
 
@@ -99,6 +103,8 @@ class WorkflowDecider:
                 return self._vote(state, data, at)
             case ProcessGrant():
                 return self._granted(state, data, at)
+            case ProcessReplay():
+                return self._replayed(state, data, at)
             case ProcessTimer():
                 return self._waited(state, data, at)
 
@@ -217,6 +223,19 @@ class WorkflowDecider:
         record = replace(record, votes=(*record.votes, *votes), process=approve(record.process))
         told = {**said, "incident": record.request.incident_id or "", "amount": str(record.request.amount)}
         return self._go_on(record, at, [Milestone(kind, "approval.given", told)])
+
+    def _replayed(self, record: Record, data: ProcessReplay, at: datetime) -> Outcome:
+        """Judged here once more, as a vote is."""
+        kind = record.request.kind
+        said = {"who": data.who, "reason": data.reason, "digest": data.digest}
+        after = replayed(record, data, self._people, self.calls, self._policy)
+        if isinstance(after, Refused):
+            return Done((Milestone(kind, "replay.refused", {**said, "code": after.code, "why": after.sentence}),))
+        told: list[Effect] = [Milestone(kind, "process.replayed", {**said, "phase": after.process.phase})]
+        if after.process.phase == "approval":
+            after, asked = self._wait(after, at)
+            told += asked
+        return self._go_on(after, at, told)
 
     def _waited(self, record: Record, data: ProcessTimer, at: datetime) -> Outcome:
         """Nobody answered in time. What was decided meanwhile stands."""

@@ -37,6 +37,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     escalations: int = 0
     escalates_at: int | None = None
     expires_at: int | None = None
+    attempts: dict[str, int] = {}
+    """How often a step ("undo NAME": its undoing) was sent again after it was refused."""
+    replayers: tuple[str, ...] = ()
+    old_votes: tuple[Vote, ...] = ()
+    """Of what was sent again as a whole, before it was."""
 
     def ask(self) -> Ask:
         """What is to be approved, as the policy sees it. The digest is taken anew: it is of what is here now."""
@@ -48,6 +53,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             requester=request.requested_by,
             judged=request.judged,
             asked_by_person=request.policy_version is None,
+            replayers=frozenset(self.replayers),
         )
 
     def row(self, at: datetime) -> ProcessRow:
@@ -82,10 +88,16 @@ def digest_of(request: ProcessStart) -> str:
 
 
 def step_intent(record: Record, step: str, undoing: bool) -> str:
-    """The identity of a step for life. The ERP's is the one that the decision named, if it named one."""
+    """The identity of a step for life. The ERP's is the one that the decision named, if it named one.
+
+    A step that is done again after it was refused has another: what it was refused under is closed.
+    """
     request = record.request
+    again = record.attempts.get(f"undo {step}" if undoing else step, 0)
+    number = f" again {again}" if again else ""
     if undoing:
-        return intent_id(record.tenant, f"{request.kind}/undo {step}", request.process_id, _UNDO)
-    if step == "erp" and request.intent_id is not None:
+        return intent_id(record.tenant, f"{request.kind}/undo {step}{number}", request.process_id, _UNDO)
+    if step == "erp" and request.intent_id is not None and not again:
         return request.intent_id
-    return intent_id(record.tenant, f"{request.kind}/{step}", request.process_id, _PREFIXES.get(step, _TELL))
+    prefix = _PREFIXES.get(step, _TELL)
+    return intent_id(record.tenant, f"{request.kind}/{step}{number}", request.process_id, prefix)

@@ -105,6 +105,7 @@ class Waves:
             asked={currency: sum(found) for currency, found in amounts.items()},
             median={currency: median_low(found) for currency, found in amounts.items()},
             known={currency: len(found) for currency, found in amounts.items()},
+            largest={currency: max(found) for currency, found in amounts.items()},
         )
 
     def proposal(self, wave: Wave, cap: Cap, seen: Seen) -> Proposal:

@@ -106,6 +106,9 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "approval.delegation": (403, "There is no such delegation in force"),
     "approval.requester": (403, "The requester is not who the token says"),
     "approval.role": (403, "The role is not high enough"),
+    "replay.nothing": (409, "Nothing of it can be sent again"),
+    "replay.edit": (409, "It cannot be changed any more"),
+    "replay.unknown": (409, "Whether it was done is not known"),
     # incidents
     "incident.not_found": (404, "No such incident is known"),
     "incident.cap": (422, "The cap is not acceptable"),

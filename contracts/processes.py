@@ -64,6 +64,18 @@ class ProcessGrant(Command, frozen=True, kw_only=True):
     reason: LongText = ""
 
 
+class ProcessReplay(Command, frozen=True, kw_only=True):
+    """A person sends again what was refused, as it was with this digest; or, turned back altogether, with changes."""
+
+    process_id: Id
+    account_id: Id
+    who: ShortText
+    digest: ShortText
+    reason: LongText
+    amount: PositiveMoney | None = None
+    reason_code: Reason | None = None
+
+
 class IncidentSwitch(Command, frozen=True, kw_only=True):
     """Whether an incident is held: then what a policy would credit by itself waits for people, too."""
 
@@ -199,6 +211,7 @@ CONTRACTS = (
     _contract("process.call.ended", CallEnded, "workflow", "A call that a process waits for has ended."),
     _contract("process.vote", ProcessVote, "workflow", "A person approves or rejects."),
     _contract("process.grant", ProcessGrant, "workflow", "A case is within what people approved of its incident."),
+    _contract("process.replay", ProcessReplay, "workflow", "A person sends again what was refused."),
     _contract("process.timer", ProcessTimer, "workflow", "A process has waited for long."),
     _contract(
         "process.approval.needed",

@@ -94,6 +94,45 @@ approvals.add_command(_vote("approve", "Approve it. It is bound to what you saw:
 approvals.add_command(_vote("reject", "Reject it: nothing is done, and support is told."))
 
 
+@approvals.command()
+@click.argument("key")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@click.option(
+    "--amount", nargs=2, metavar="AMOUNT CURRENCY", help="Another amount, of what was turned back altogether."
+)
+@click.option("--digest", help="Of what you saw (default: it is shown now, and you are asked).")
+@click.option("--tenant", help="For a key that several tenants have.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say whether it could be sent again.")
+@common
+@pass_shared
+def replay(
+    shared: Shared,
+    key: str,
+    reason: str,
+    amount: tuple[str, str] | None,
+    digest: str | None,
+    tenant: str | None,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Send again what was refused: a step that its system refused, an undoing, or all of what was turned back.
+
+    By neither who asked for it nor who approved it. What was turned back altogether is approved again, by others.
+
+    \b
+    Example:
+      tidegate approvals replay CASE-1042 --reason 'the period is open again'
+    """
+    with shared.client() as client:
+        seen = digest or _look(client, key, tenant, "send again", asks=not (yes or dry_run or shared.as_json))
+        edit = {"amount": amount[0], "currency": amount[1]} if amount else None
+        wish = {"digest": seen, "reason": reason, "amount": edit, "dry_run": dry_run, "tenant": tenant}
+        effect = client.vote(key, "replay", **wish)
+    people = f", {effect['left']} people have to approve it" if effect["left"] else ""
+    shared.say(effect, lambda: click.echo(f"{key}: {effect['result']}{people}; {effect['note']}"))
+
+
 def _look(client: Client, key: str, tenant: str | None, verb: str, asks: bool) -> str:
     """Show it, ask if somebody is there to answer, and give its digest."""
     item = client.approval(key, tenant)

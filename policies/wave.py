@@ -31,8 +31,8 @@ class Cap(Struct, frozen=True):
 class Seen(Struct, frozen=True):
     """What the people looked at: every case that needs people and was there at `until` (microseconds).
 
-    `digest` is of the cases with their own digests. `asked`: minor units by currency; `median` and `known` (how many
-    the median is of) likewise.
+    `digest` is of the cases with their own digests. `asked`: minor units by currency; `median`, `largest` and `known`
+    (how many they are of) likewise.
     """
 
     until: int
@@ -41,6 +41,7 @@ class Seen(Struct, frozen=True):
     asked: dict[str, int]
     median: dict[str, int]
     known: dict[str, int]
+    largest: dict[str, int] = {}
 
 
 class Proposal(Struct, frozen=True):
@@ -109,8 +110,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     """When a wave stops by itself.
 
     More than `refused_percent` of the last ends were not posted (of at least `ends_least`, and `refused_least` of
-    them); an amount is more than `outlier_times` the median that was seen; more than `jump_percent` of the cap was
-    asked anew within `jump_seconds`. The last two need `known_least` cases that were seen: fewer tell nothing.
+    them); an amount is larger than any that was seen and more than `outlier_times` their median; more than
+    `jump_percent` of the cap was asked anew within `jump_seconds`. The last two need `known_least` cases that were
+    seen: fewer tell nothing.
     """
 
     refused_percent: int = 5
@@ -257,7 +259,8 @@ def judge_case(wave: Wave, case: Case, of_account: int, rules: Rules = DEFAULT_R
         return Wait(f"{case.requester} asked for it and has approved the wave")
     money = Money(case.minor, case.currency)
     median, known = grant.seen.median.get(case.currency, 0), grant.seen.known.get(case.currency, 0)
-    if known >= rules.known_least and case.minor > rules.outlier_times * median:
+    usual_minor = max(rules.outlier_times * median, grant.seen.largest.get(case.currency, 0))
+    if known >= rules.known_least and case.minor > usual_minor:
         usual = Money(median, case.currency)
         return Stop("outlier", f"{case.key} asks for {money}: more than {rules.outlier_times} times the usual {usual}")
     if of_account >= grant.cap.per_account:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.approvals import ApprovalPage, ApprovalView, Ballot, VoteEffect
+from actors.approvals import ApprovalPage, ApprovalView, Ballot, Replay, VoteEffect
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
 from actors.forecasts import ForecastView, TruthView
@@ -28,7 +28,7 @@ _TEMPLATE = "#/components/schemas/{name}"
 _COMMANDS = (LedgerCommand, RunView, Command, SettingCommand, WorkCommand, CommitCommand, UndoCommand, Effect)
 _LOOKS = (Top, CallPage, Found, Left, AuditPage, ForecastView, TruthView)
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
-_APPROVALS = (ApprovalPage, ApprovalView, Ballot, VoteEffect)
+_APPROVALS = (ApprovalPage, ApprovalView, Ballot, Replay, VoteEffect)
 
 _INCIDENTS = (IncidentPage, WaveView, CasePage, Reconciliation, WaveCommand)
 

@@ -31,7 +31,7 @@ from policies.wave import (
 )
 
 MINUTE = 60_000_000
-SEEN = Seen(1_000, 50, "cases", {"EUR": 500_000}, {"EUR": 10_000}, {"EUR": 50})
+SEEN = Seen(1_000, 50, "cases", {"EUR": 500_000}, {"EUR": 10_000}, {"EUR": 50}, {"EUR": 20_000})
 APPROVERS = (Vote(who="anna", verdict="approve", digest="d"), Vote(who="tom", verdict="approve", digest="d"))
 
 
@@ -100,6 +100,9 @@ def test_an_amount_far_beyond_what_was_seen_stops_it() -> None:
     verdict = judge_case(wave(), case(minor=200_001), 0)
     assert isinstance(verdict, Stop)
     assert (verdict.rule, "20 times the usual 100.00 EUR" in verdict.why) == ("outlier", True)
+    shown = wave(largest={"EUR": 300_000})
+    assert judge_case(shown, case(minor=300_000), 0) == Release(), "the people have seen one as large"
+    assert isinstance(judge_case(shown, case(minor=300_001), 0), Stop)
     few = wave(known={"EUR": DEFAULT_RULES.known_least - 1})
     assert judge_case(few, case(minor=200_001), 0) == Release(), "the usual amount of a few cases is nobody's"
 
