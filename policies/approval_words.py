@@ -55,7 +55,7 @@ def read_operators(words: Iterable[str]) -> dict[str, Named]:
     for word in words:
         who, sign, path = (part.strip() for part in word.partition(" with "))
         name, _, role = (part.strip() for part in who.partition(" as "))
-        if not sign or not name or not path:
+        if not sign or name.split() != [name] or not path or "as" in (name, role):
             raise ValueError(f"{word!r} is not name as role with file, as in anna as finance-manager with /run/anna")
         if role and role not in RANKS:
             raise ValueError(f"{role!r} is not a role; known: {', '.join(RANKS)}")
