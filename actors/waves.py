@@ -195,6 +195,8 @@ class Waves:
             detail = "It is held. Look at why, and let it go on first, or leave it."
             raise ContractError("incident.held", detail)
         proposal = await self._proposed(order, wave)
+        if wave.grant is not None and wave.grant.digest == proposal.digest:
+            raise ContractError("approval.closed", "This very cap is approved already.")
         now = self.house.now()
         vote = Vote(who=who, verdict="approve", digest=order.digest or proposal.digest, reason=order.reason)
         ask = policy.wave_ask(proposal)

@@ -111,6 +111,7 @@ def _run_wave(
         surge.refresh()
     surge.write(out / "accepted.jsonl")
     report = client.incident(INCIDENT, "reconcile")
+    (out / f"{INCIDENT}.json").write_text(json.dumps(report, indent=1) + "\n")
     if hold := client.incident(INCIDENT).get("hold"):
         say(f"\nThe incident is held by {hold['who']}: {hold['reason']}\n")
     approved = approver.released()

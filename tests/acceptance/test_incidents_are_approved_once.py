@@ -98,6 +98,8 @@ def test_an_incident_is_looked_at_approved_once_and_reconciled(land: Land) -> No
     assert all(land.state(key) == "approval" for key in keys), "one of two is not enough"
     joined = land.shell("incidents", "approve", "INC-1", "--reason", "I agree", "--yes", who="tom")
     assert joined.returncode == 0, joined.stderr
+    with pytest.raises(Refused, match=r"approval\.closed"):
+        approve(land, "dora", "INC-1", **capped(seen))
     over(land, "INC-1", 12)
     for key in keys:
         assert len(land.books(key)["erp"]) == len(land.books(key)["billing"]) == 1
