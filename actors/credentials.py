@@ -33,8 +33,8 @@ class Keyring(msgspec.Struct, frozen=True):
         return found
 
     def signed(self, who: str, claimed: str) -> str:
-        """Under which name an order is kept: the token's. Only who holds the shared one may say who they are."""
-        return claimed if who == UNNAMED else who
+        """Under which name an order is kept: the token's. Only where nobody has their own is it what was said."""
+        return claimed if who == UNNAMED and not self.named else who
 
     def requester(self, who: str | None, claimed: str) -> None:
         """Check who asks for money to move, where people have tokens: they ask in their own name.

@@ -29,7 +29,8 @@ def test_a_token_tells_who_somebody_is_whatever_they_say(tmp_path: Path) -> None
     assert (ring.who(LONG), ring.who(LONG + "2"), ring.who(LONG + "3"), ring.who("")) == ("anna", "tom", None, None)
     assert ring.who(ring.shared) == UNNAMED
     assert ring.signed("anna", "tom") == "anna"
-    assert ring.signed(UNNAMED, "tom") == "tom", "with the one token, who it is is only said"
+    assert ring.signed(UNNAMED, "tom") == UNNAMED, "nobody passes for somebody who has a token"
+    assert Keyring("shared").signed(UNNAMED, "tom") == "tom", "with one token only, who it is is only said"
     assert stat.S_IMODE((tmp_path / "operator.token").stat().st_mode) == 0o600
 
 
