@@ -11,8 +11,8 @@ import click
 from actors.settings import SettingsRefused
 from ops.cli_approvals import approvals
 from ops.cli_audit import audit
-from ops.cli_ledger import ledger
 from ops.cli_incidents import incidents
+from ops.cli_ledger import ledger
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
