@@ -10,9 +10,10 @@ import msgspec
 from actors.operator_effects import money_text
 from actors.runtime.actor import Context
 from actors.waves import OWNER, STOPPED, Waves
-from broker.store.rows import AuditRow, ExceptionRow, WaveCaseRow
+from broker.store.rows import AuditRow, ExceptionRow
 from broker.store.store import StoreUnavailable
 from broker.store.unit import Unit
+from broker.store.wave_rows import WaveCaseRow
 from broker.store.waves import Waiting
 from contracts.messages import ProcessGrant
 from policies import wave as policy

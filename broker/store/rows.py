@@ -361,25 +361,6 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class WaveCaseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A case that the approval of a whole incident has met: `released`, or left to a person (`waits`), and why.
-
-    `place` counts the cases of a wave in the order in which they were met.
-    """
-
-    wave: str
-    approval: str
-    process: str
-    place: int
-    key: str
-    account: str
-    minor: int
-    currency: str
-    verdict: str
-    why: str
-    at: int
-
-
 class ReconciliationRow(msgspec.Struct, frozen=True, kw_only=True):
     """The store was held against a system (`look`, `cycle`, `verify`), or was found to be older than it once was
     (`restore`, with no system). `of`: the restore after which it was looked. `facts`: a JSON object.

@@ -30,8 +30,8 @@ from broker.store.rows import (
     StrayEnd,
     StrayRow,
     TimerRow,
-    WaveCaseRow,
 )
+from broker.store.wave_rows import WaveCaseRow
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, case, exists, func, or_, select
 
 from broker.store import schema as s
 from broker.store.reads import Reads
-from broker.store.rows import WaveCaseRow
+from broker.store.wave_rows import WaveCaseRow
 
 KIND = "credit"
 """What a wave is about; refunds, corrections and amendments are approved one by one."""
