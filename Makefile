@@ -20,7 +20,7 @@ demo: $(RUN_READY) ## an incident surge through a real daemon into a sandbox ERP
 demo-crash: $(RUN_READY) ## the same, with the daemon killed five times in mid-surge
 	@$(PY) run.py demo --crash
 
-demo-refund: $(RUN_READY) ## one credit through five systems, one taken back, then a wave of 3,000 cases (3 min; ARGS="--cases 5000", --crash)
+demo-refund: $(RUN_READY) ## one credit through five systems, one taken back, then an incident of 5,000 cases approved once (ARGS="--cases 1000", --crash)
 	@$(PY) run.py demo-refund $(ARGS)
 
 demo-rabbitmq: $(RUN_READY) ## the same over a RabbitMQ node of its own; ARGS=--crash kills daemon and broker, five times each

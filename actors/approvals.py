@@ -3,38 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from actors.house import House
-from actors.processes_record import DOMAIN, Record
+from actors.processes_record import DOMAIN, Record, step_intent
+from actors.processes_replay import replayed
 from actors.runtime.clock import microseconds, moment
 from broker.accept import Acceptor
-from broker.store.rows import ProcessRow
+from broker.store.reads import ExceptionRecord
+from broker.store.rows import Accept, AuditRow, ExceptionEnd, ProcessRow
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from contracts.ids import intent_id
-from contracts.messages import ProcessVote
-from policies.approval import Counted, Delegation, Person, Refused, Rejected, Vote, judge
+from contracts.messages import ProcessReplay, ProcessVote
+from contracts.money import Money
+from policies.approval import (
+    DEFAULT_POLICY,
+    ApprovalPolicy,
+    Counted,
+    Delegation,
+    Person,
+    Refused,
+    Rejected,
+    Vote,
+    judge,
+)
 from policies.process import TABLES, states
 
 PAGE_MAX = 200
-_NAME_MAX, _REASON_MAX = 100, 500
+_REASON_MAX = 500
 _LOOKS, _LOOK_SECONDS = 100, 0.02
 
 
 class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A vote as it is sent. `digest` is the one that `show` told: it binds the vote to what was seen.
 
-    `tenant` is needed only for a key that several tenants have.
+    Who votes is whose token it is; `who` may say so, and is refused if it says another name. `tenant` is needed only
+    for a key that several tenants have.
     """
 
-    who: str
     digest: str
     reason: str
+    who: str | None = None
     behalf: str | None = None
+    tenant: str | None = None
+    dry_run: bool = False
+
+
+class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Send again what was refused, as it is with this digest. What was turned back altogether may be changed."""
+
+    digest: str
+    reason: str
+    amount: Money | None = None
+    reason_code: Literal["service_credit", "refund", "correction", "renewal", "invoice"] | None = None
     tenant: str | None = None
     dry_run: bool = False
 
@@ -83,6 +109,8 @@ class ApprovalPage(msgspec.Struct, frozen=True):
 class VoteEffect(msgspec.Struct, frozen=True):
     """What a vote did, or with dry_run would do: `counted` (and how many are missing), `approved` or `rejected`.
 
+    Of what is sent again: `replayed`, or `approval` when it begins anew (and how many must approve it).
+
     `taken`: it is durable, and the process has not got to it yet.
     """
 
@@ -97,12 +125,20 @@ class Approvals:
     """Reads processes from the store and hands votes to them."""
 
     def __init__(
-        self, house: House, acceptor: Acceptor, people: Mapping[str, Person], delegations: Sequence[Delegation]
+        self,
+        house: House,
+        acceptor: Acceptor,
+        people: Mapping[str, Person],
+        delegations: Sequence[Delegation],
+        connected: frozenset[str],
+        policy: ApprovalPolicy = DEFAULT_POLICY,
     ) -> None:
         self._house = house
         self._acceptor = acceptor
         self._people = people
         self._delegations = delegations
+        self._connected = connected
+        self._policy = policy
 
     async def waiting(self, limit: int) -> ApprovalPage:
         """What waits for people, oldest first.
@@ -122,21 +158,22 @@ class Approvals:
         """
         return _view(await self._record(key, tenant))
 
-    async def vote(self, key: str, verdict: str, ballot: Ballot) -> VoteEffect:
-        """Judge a vote, and make it durable for the process, which judges it again.
+    async def vote(self, key: str, verdict: str, ballot: Ballot, who: str) -> VoteEffect:
+        """Judge the vote of a token's holder, and make it durable for the process, which judges it again.
 
         Raises:
             ContractError: approval.* says why it does not count; nothing was changed.
             StoreUnavailable: nothing may be assumed; vote again.
         """
-        _check_text(ballot.who, _NAME_MAX, "operation.who", "Say who you are", "/who")
+        if ballot.who not in (None, who):
+            raise ContractError("approval.person", f"The token is {who}'s, and nobody votes for others.", "/who")
         _check_text(ballot.reason, _REASON_MAX, "operation.reason", "Say why", "/reason")
         record = await self._record(key, ballot.tenant)
         if record.process.phase != "approval":
             raise ContractError("approval.closed", f"It is {record.process.outcome or record.process.phase} already.")
         at = microseconds(self._house.clock.now())
         vote = Vote(
-            who=ballot.who,
+            who=who,
             verdict="approve" if verdict == "approve" else "reject",
             digest=ballot.digest,
             behalf=ballot.behalf,
@@ -146,9 +183,8 @@ class Approvals:
         if isinstance(judgement, Refused):
             raise ContractError(judgement.code, judgement.sentence)
         if not ballot.dry_run:
-            envelope = self._envelope(record, vote, at)
-            accept = self._acceptor.prepare(self._acceptor.read(envelope), at)
-            await self._house.store.commit(Unit(at, accepts=[accept]))
+            accept = self._vote(record, vote, at)
+            await self._house.store.commit(Unit(at, accepts=[accept], audits=[_audit(record, vote, at)]))
             return await self._taken(key, record.tenant, vote)
         left = judgement.left if isinstance(judgement, Counted) else 0
         result = "rejected" if isinstance(judgement, Rejected) else "counted" if left else "approved"
@@ -171,8 +207,74 @@ class Approvals:
             await self._house.clock.sleep(_LOOK_SECONDS)
         return VoteEffect(key, "taken", 0, True, "durable; the process has not taken it up yet")
 
-    def _envelope(self, record: Record, vote: Vote, at: int) -> Envelope:
-        """One message for one voter, one thing and one count of votes: sent again, it is recognised."""
+    async def replay(self, key: str, wish: Replay, who: str) -> VoteEffect:
+        """Send again what was refused, in the name of a token: neither who asked for it nor who approved it.
+
+        Raises:
+            ContractError: approval.* or replay.*; nothing was changed.
+            StoreUnavailable: nothing may be assumed; ask again.
+        """
+        _check_text(wish.reason, _REASON_MAX, "operation.reason", "Say why", "/reason")
+        record = await self._record(key, wish.tenant)
+        data = ProcessReplay(
+            process_id=record.request.process_id,
+            account_id=record.request.account_id,
+            who=who,
+            digest=wish.digest,
+            reason=wish.reason,
+            amount=wish.amount,
+            reason_code=wish.reason_code,
+        )
+        after = replayed(record, data, self._people, self._connected, self._policy)
+        if isinstance(after, Refused):
+            raise ContractError(after.code, after.sentence)
+        opened = await self._house.store.reads.exceptions(key)
+        self._check_known(record, after, opened)
+        left, anew = after.need.people, after.process.phase == "approval"
+        result = "approval" if anew else "replayed"
+        if wish.dry_run:
+            return VoteEffect(key, result, left if anew else 0, False, "nothing was changed (dry run)")
+        at = self._house.now()
+        name = f"{key} {record.digest} {len(record.replayers)} {sum(record.attempts.values())}"
+        accept = self._accept(record, "process.replay", data, name, who, "RP", at)
+        facts = {"tenant": record.tenant, "reason": wish.reason, "digest": after.digest, "before": record.digest}
+        unit = Unit(at, accepts=[accept], audits=[AuditRow(at, who, "process.replay", key, facts)])
+        unit.exception_ends += [ExceptionEnd(row.seq, at) for row in opened if _answered(row, record)]
+        await self._house.store.commit(unit)
+        note = "durable; it is approved again" if anew else "durable; the process goes on from here"
+        return VoteEffect(key, result, left if anew else 0, True, note)
+
+    def _check_known(self, record: Record, after: Record, opened: Sequence[ExceptionRecord]) -> None:
+        """What may have been done is not done again: whoever looks at the system settles that first.
+
+        Raises:
+            ContractError: replay.unknown.
+        """
+        again = {name for name, count in after.attempts.items() if count != record.attempts.get(name, 0)}
+        sent = {step_intent(record, name.removeprefix("undo "), name.startswith("undo ")) for name in again}
+        for row in opened:
+            if row.failure == "unknown_outcome" and row.intent_id in sent:
+                raise ContractError("replay.unknown", f"{row.cause}. Settle {row.intent_id} at the system first.")
+
+    def _accept(
+        self, record: Record, type_: str, data: msgspec.Struct, name: str, who: str, prefix: str, at: int
+    ) -> Accept:
+        """A message of ours to the process: sent again under the same name, it is recognised."""
+        envelope = Envelope(
+            id=intent_id(record.tenant, name, who, prefix),
+            source="urn:tidegate:approvals",
+            type=type_,
+            time=moment(at),
+            dataschema=self._house.registry.newest(type_).dataschema,
+            tenant=record.tenant,
+            lane=record.lane,  # type: ignore[arg-type]
+            workload=record.workload,
+            data=msgspec.Raw(encode(data)),
+        )
+        return self._acceptor.prepare(self._acceptor.read(envelope), at)
+
+    def _vote(self, record: Record, vote: Vote, at: int) -> Accept:
+        """One message for one voter, one thing and one count of votes."""
         request = record.request
         data = ProcessVote(
             process_id=request.process_id,
@@ -183,17 +285,8 @@ class Approvals:
             behalf=vote.behalf,
             reason=vote.reason,
         )
-        return Envelope(
-            id=intent_id(record.tenant, f"{request.process_id} {record.digest} {len(record.votes)}", vote.who, "VO"),
-            source="urn:tidegate:approvals",
-            type="process.vote",
-            time=moment(at),
-            dataschema=self._house.registry.newest("process.vote").dataschema,
-            tenant=record.tenant,
-            lane=record.lane,  # type: ignore[arg-type]
-            workload=record.workload,
-            data=msgspec.Raw(encode(data)),
-        )
+        name = f"{request.process_id} {record.digest} {len(record.replayers)} {len(record.votes)}"
+        return self._accept(record, "process.vote", data, name, vote.who, "VO", at)
 
     async def _record(self, key: str, tenant: str | None) -> Record:
         rows = await self._house.store.reads.processes(key)
@@ -207,6 +300,22 @@ class Approvals:
     async def _records(self, rows: Sequence[ProcessRow]) -> list[Record]:
         found = await self._house.store.reads.states(DOMAIN, [row.id for row in rows])
         return [decode(found[row.id][1], Record) for row in rows if row.id in found]
+
+
+def _audit(record: Record, vote: Vote, at: int) -> AuditRow:
+    request = record.request
+    facts = {"tenant": record.tenant, "amount": str(request.amount), "digest": vote.digest, "reason": vote.reason}
+    if vote.behalf is not None:
+        facts["behalf"] = vote.behalf
+    return AuditRow(at, vote.who, f"approval.{vote.verdict}", request.process_id, facts)
+
+
+def _answered(row: ExceptionRecord, record: Record) -> bool:
+    """Whether an exception is about what is done again, and so is nobody's work any more."""
+    steps, undone = record.process.steps, record.process.undone
+    intents = {state.intent_id for state in (*steps.values(), *undone.values())}
+    refused = f" for {record.request.process_id}: " in row.cause and " refused " in row.cause
+    return row.failure == "process_stuck" or row.intent_id in intents or refused
 
 
 def _check_text(text: str, characters_max: int, code: str, wish: str, path: str) -> None:

@@ -20,6 +20,7 @@ from actors.caller.pace import Pace
 from actors.caller.poster import Poster
 from actors.caller.results import Results
 from actors.controls import Controls
+from actors.credentials import Keyring
 from actors.credit_policy import CreditPolicyDecider
 from actors.dead_letters import DeadLetters
 from actors.decider import DeciderActor
@@ -42,6 +43,8 @@ from actors.runtime.entropy import Entropy
 from actors.services import BrokerLink, Housekeeping, RelayActor, StoreWriter, Timers, Watchdog
 from actors.settings import Settings, calendar_of
 from actors.tree import Make
+from actors.wave_runner import WaveRunner
+from actors.waves import Waves
 from broker.accept import Acceptor
 from broker.embedded import EmbeddedBroker
 from broker.life import Decider, Life
@@ -55,7 +58,7 @@ from broker.store.anchors import AnchorFile
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from contracts.catalogue import REGISTRY
-from policies.approval_words import read_delegations, read_people
+from policies.approval_words import everybody, read_delegations
 from policies.lanes import LANES
 from policies.limit_words import parse_limits
 from policies.partitions import PartitionMap
@@ -69,10 +72,10 @@ class Builder:
     """Puts a house together around an open store."""
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, entropy: Entropy, token: str, spread: PartitionMap
+        self, settings: Settings, store: Store, clock: Clock, entropy: Entropy, keyring: Keyring, spread: PartitionMap
     ) -> None:
         self._settings = settings
-        self._token = token
+        self._keyring = keyring
         self._store = store
         self._connected = connected(settings)
         self._numbers = SpendNumbers()
@@ -114,8 +117,14 @@ class Builder:
             partitions=settings.broker.partitions,
         )
         approval = settings.approval
-        people, delegations = read_people(approval.people), read_delegations(approval.delegations)
-        self.approvals = Approvals(self.house, self._acceptor, people, delegations) if self._connected else None
+        people = everybody(approval.people, settings.operators.named)
+        delegations = read_delegations(approval.delegations)
+        self.approvals = (
+            Approvals(self.house, self._acceptor, people, delegations, frozenset({SYSTEM, *self._connected}))
+            if self._connected
+            else None
+        )
+        self.waves = Waves(self.house, self._acceptor, people, delegations) if self._connected else None
         self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
         self.house.teller = self._teller
         self._topology = build_topology(list(queues), spread)
@@ -147,8 +156,12 @@ class Builder:
             "housekeeping": lambda: Housekeeping(self._store),
             "reconciler": self._reconciler,
             "watchdog": lambda: Watchdog(lambda: house.root),
-            "http": lambda: HttpDoor(lambda: build_app(house, self._token, VERSION, self.approvals), listen.dup),
+            "http": lambda: HttpDoor(
+                lambda: build_app(house, self._keyring, VERSION, self.approvals, self.waves), listen.dup
+            ),
         }
+        if (waves := self.waves) is not None:
+            makers["waves"] = lambda: WaveRunner(waves)
         if (relay := self._relay) is not None:
             makers["relay"] = lambda: RelayActor(relay)
             makers["amqp"] = lambda: AmqpDoor(house.broker, house.desk, house.controls)

@@ -132,6 +132,7 @@ def _process(data: CaseOpened, decision: CreditDecision, intent: str) -> Process
         verdict="approved" if decision.verdict == "approved" else "approval_required",
         policy_version=decision.policy_version,
         intent_id=intent,
+        tier=data.tier,
     )
 
 

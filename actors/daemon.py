@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +14,7 @@ import msgspec
 from loguru import logger
 
 from actors.build import Builder
+from actors.credentials import keyring
 from actors.doors.http.server import bind
 from actors.faults import with_faults
 from actors.house import House
@@ -47,16 +46,6 @@ class StopReport(msgspec.Struct, frozen=True):
     messages_queued: int
 
 
-def operator_token(directory: Path) -> str:
-    """The local operator token, made on first start, readable by its owner only."""
-    path = directory / "operator.token"
-    if not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(handle, f"{secrets.token_urlsafe(32)}\n".encode())
-        os.close(handle)
-    return path.read_text().strip()
-
-
 async def serve(
     settings: Settings,
     reload: Callable[[], Settings],
@@ -74,6 +63,7 @@ async def serve(
     Raises:
         StoreRefused: the data directory cannot be used.
         PortInUse: the HTTP address cannot be bound.
+        SettingsRefused: the token of a named operator cannot be used.
     """
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
     early = None if settings.daemon.standby else bind(settings.http.host, settings.http.port)
@@ -81,7 +71,7 @@ async def serve(
         check_anchors(settings.anchors)
         sock = early or bind(settings.http.host, settings.http.port)
         spread = await store.take_partitions(settings.broker.partitions)
-        builder = Builder(settings, store, clock, entropy, operator_token(settings.directory), spread)
+        builder = Builder(settings, store, clock, entropy, keyring(settings), spread)
         house = builder.house
         if not house.broker.features.server_side_order:
             await store.prepare_order()

@@ -17,9 +17,11 @@ from actors.operator_records import Command, CommitCommand, Effect, SettingComma
 from actors.operator_work import WORK_VERBS, WorkPlanner
 from actors.retries import Retries
 from actors.runtime.clock import moment
+from actors.settings import SYSTEMS
 from broker.store.rows import AuditRow, CallMove, ControlEnd
 from broker.store.unit import Unit
 from contracts.errors import ContractError
+from policies.process import operations_of
 
 __all__ = [
     "Command",
@@ -39,7 +41,9 @@ class Operations:
     def __init__(self, house: House) -> None:
         self._house = house
         self._plans = Plans(house)
-        places = Places(house.system, house.caller_domain, house.consumed, house.partitions, (OPERATION,))
+        beside = tuple(name for name in SYSTEMS if name in house.posters)
+        operations = (OPERATION, *operations_of(beside))
+        places = Places(house.system, house.caller_domain, house.consumed, house.partitions, operations, beside)
         effects = Effects(house)
         self.places, self._effects = places, effects
         self._orders = OrderPlanner(house, places, effects)

@@ -60,23 +60,33 @@ class Effects:
 
     def waiting(self, scope: Scope) -> int | None:
         """Waiting calls under a scope, if the counters know; None if only the store does."""
-        house = self._house
+        house, system = self._house, self.system_of(scope)
         if not self._names_calls(scope):
             return 0
         if scope.partition is not None or scope.operation is not None:
             return None
         counters, lanes = house.store.counters, LANES if scope.lane is None else (scope.lane,)
         if scope.tenant is not None:
-            return sum(counters.tenants[house.system, scope.tenant, lane] for lane in lanes)
-        return sum(counters.waiting(house.system, lane) for lane in lanes)
+            return sum(counters.tenants[system, scope.tenant, lane] for lane in lanes)
+        return sum(counters.waiting(system, lane) for lane in lanes)
 
-    def all_waiting(self) -> int:
-        """All calls that wait."""
-        return sum(self._house.store.counters.waiting(self._house.system, lane) for lane in LANES)
+    def system_of(self, scope: Scope) -> str:
+        """Whose calls a scope is about: the ERP's, unless it names another system."""
+        return scope.place if scope.place in self._house.posters else self._house.system
+
+    def all_waiting(self, system: str | None = None) -> int:
+        """All calls that wait, of the ERP or of another system."""
+        wanted = system or self._house.system
+        return sum(self._house.store.counters.waiting(wanted, lane) for lane in LANES)
+
+    def in_flight(self, system: str) -> int:
+        """Calls of a system that are under way."""
+        poster = self._house.posters.get(system)
+        return poster.in_flight() if poster is not None else 0
 
     def _names_calls(self, scope: Scope) -> bool:
         system = self._house.system
-        return scope.place in ("all", system, DOMAINS[system])
+        return scope.place in ("all", system, DOMAINS[system], self.system_of(scope))
 
     async def extent(self, scope: Scope) -> Extent:
         """Waiting calls under a scope and their money.
@@ -84,10 +94,11 @@ class Effects:
         Raises:
             TimeoutError: the store took too long.
         """
-        every = self.all_waiting()
+        system = self.system_of(scope)
+        every = self.all_waiting(system)
         if not self._names_calls(scope):
             return Extent(0, {}, every)
-        wanted = narrowed(scope, self._house.system)
+        wanted = narrowed(scope, system)
         sums = await self._reads.sums(wanted)
         mine = [row for row in sums if scope.partition is None or row.partition == scope.partition]
         minor: Counter[str] = Counter()
@@ -105,10 +116,15 @@ class Effects:
     # time ----------------------------------------------------------------------------------------------------
 
     def eta(
-        self, ahead: int, since: datetime | None = None, limits: tuple[Limit, ...] | None = None
+        self,
+        ahead: int,
+        since: datetime | None = None,
+        limits: tuple[Limit, ...] | None = None,
+        system: str | None = None,
     ) -> datetime | None:
-        """When a call with so many before it may start, under other limits if told, not before `since`."""
-        poster, clock = self._house.poster, self._house.clock
+        """When a call of the ERP (or another system) with so many before it may start, under other limits if told,
+        not before `since`."""
+        poster, clock = self._house.posters.get(system or self._house.system), self._house.clock
         if poster is None:
             return None
         now_ns = clock.boot_ns()
@@ -119,9 +135,10 @@ class Effects:
         start = clock.now() + timedelta(seconds=(budget.eta(now_ns, max(ahead, 0)) - now_ns) / 1e9)
         return start if since is None else max(start, since + (start - clock.now()))
 
-    def stopped(self) -> bool:
-        """Whether an order without an end stops all calls, so that nobody knows when they are made."""
-        order = self._house.controls.first_on([self._house.system, DOMAINS[self._house.system]])
+    def stopped(self, system: str | None = None) -> bool:
+        """Whether an order without an end stops all calls of a system, so that nobody knows when they are made."""
+        wanted = system or self._house.system
+        order = self._house.controls.first_on([wanted, DOMAINS.get(wanted, wanted)])
         return order is not None and order.until is None
 
 

@@ -103,16 +103,16 @@ class OrderPlanner:
     # effects -------------------------------------------------------------------------------------------------
 
     async def _effect(self, verb: str, scope: Scope, command: Command, standing: Control | None) -> Effect:
-        house = self._house
         calls, money = await self._count(scope, command.dry_run)
-        eta, after = self._times(verb, calls, command.until)
+        system = self._effects.system_of(scope)
+        eta, after = self._times(verb, calls, command.until, system)
         return Effect(
             verb,
             str(scope),
             False,
             calls,
             await self._effects.queued(scope),
-            house.poster.in_flight() if house.poster else 0,
+            self._effects.in_flight(system),
             _DRY,
             money=money,
             eta=rfc3339(eta),
@@ -135,15 +135,17 @@ class OrderPlanner:
         except TimeoutError:
             return 0, {}
 
-    def _times(self, verb: str, calls: int, until: datetime | None) -> tuple[datetime | None, datetime | None]:
+    def _times(
+        self, verb: str, calls: int, until: datetime | None, system: str
+    ) -> tuple[datetime | None, datetime | None]:
         """When the last of so many calls may start, as things stand and with the command."""
         if verb not in ("pause", "hold", "resume", "release") or not calls:
             return None, None
-        every = self._effects.all_waiting()
-        flowing, nobody_knows = self._effects.eta(every - 1), self._effects.stopped()
+        every = self._effects.all_waiting(system)
+        flowing, nobody_knows = self._effects.eta(every - 1, system=system), self._effects.stopped(system)
         if verb in OPPOSITE:
             return (None if nobody_knows else flowing), flowing
-        held = self._effects.eta(calls - 1, since=until) if until is not None else None
+        held = self._effects.eta(calls - 1, since=until, system=system) if until is not None else None
         return (None if nobody_knows else flowing), held
 
     # settings ------------------------------------------------------------------------------------------------

@@ -18,13 +18,17 @@ WHO_MAX = 100
 
 
 class Places(msgspec.Struct, frozen=True):
-    """What an order can be about. `queues`: the queues of each domain; `operations`: what is called at the system."""
+    """What an order can be about. `queues`: the queues of each domain; `operations`: what is called at the systems.
+
+    `beside`: the other systems that are connected.
+    """
 
     system: str
     caller_domain: str
     queues: Mapping[str, Sequence[str]]
     partitions: int = 4
     operations: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def of(self, verb: str) -> list[str]:
         """What this verb can name: calls can be held, whatever moves can be paused, and doors are closed together."""
@@ -33,8 +37,8 @@ class Places(msgspec.Struct, frozen=True):
             case "drain":
                 return ["all", *lanes]
             case "hold":
-                return ["all", self.system, self.caller_domain, *lanes]
-        return ["all", *sorted(self.queues), self.system, *lanes]
+                return ["all", self.system, self.caller_domain, *self.beside, *lanes]
+        return ["all", *sorted(self.queues), self.system, *self.beside, *lanes]
 
     def scope(self, verb: str, target: str) -> Scope:
         """The scope of a target, if the verb has an effect on it.

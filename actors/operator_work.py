@@ -63,6 +63,9 @@ class WorkPlanner:
         if verb == "purge":
             return await self._purge(command)
         scope = None if command.scope is None else self._places.scope("hold", command.scope)
+        if scope is not None and scope.place in self._places.beside:
+            detail = f"{verb} is about the calls to the ERP; those to {scope.place} follow from the process."
+            raise ContractError("operation.target", detail, "/scope")
         match verb:
             case "cancel":
                 return await self._cancel(command, scope)

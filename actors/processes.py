@@ -13,6 +13,7 @@ import msgspec
 
 from actors.processes_calls import call_of
 from actors.processes_record import DOMAIN, Record, digest_of, step_intent
+from actors.processes_replay import replayed
 from actors.runtime.clock import microseconds, moment
 from broker.effects import (
     Done,
@@ -32,6 +33,8 @@ from contracts.messages import (
     ApprovalNeeded,
     CallEnded,
     ProcessEnded,
+    ProcessGrant,
+    ProcessReplay,
     ProcessStart,
     ProcessTimer,
     ProcessVote,
@@ -47,6 +50,7 @@ from policies.approval import (
     Refused,
     Rejected,
     Vote,
+    covered,
     escalated,
     judge,
     need,
@@ -56,7 +60,7 @@ from policies.compensation import erp_cost
 from policies.identity import refusal, words
 from policies.process import TABLES, Step, StepState, advance, approve, begin, decline, settle, states
 
-Message = ProcessStart | CallEnded | ProcessVote | ProcessTimer
+Message = ProcessStart | CallEnded | ProcessVote | ProcessGrant | ProcessReplay | ProcessTimer
 replace = msgspec.structs.replace
 
 
@@ -64,7 +68,9 @@ class WorkflowDecider:
     """One state a process; every message moves it on as far as it can go."""
 
     domain = DOMAIN
-    handles = frozenset({"process.start", "process.call.ended", "process.vote", "process.timer"})
+    handles = frozenset(
+        {"process.start", "process.call.ended", "process.vote", "process.grant", "process.replay", "process.timer"}
+    )
     emits = frozenset({"process.approval.needed", "process.ended"})
     state = Record
 
@@ -95,6 +101,10 @@ class WorkflowDecider:
                 return self._ended(state, data, at)
             case ProcessVote():
                 return self._vote(state, data, at)
+            case ProcessGrant():
+                return self._granted(state, data, at)
+            case ProcessReplay():
+                return self._replayed(state, data, at)
             case ProcessTimer():
                 return self._waited(state, data, at)
 
@@ -195,6 +205,37 @@ class WorkflowDecider:
                 record = replace(record, votes=(*record.votes, vote), process=approve(record.process))
                 hands = " and ".join(one.who for one in record.votes)
                 return self._go_on(record, at, [_approved(record, hands, data.reason)])
+
+    def _granted(self, record: Record, data: ProcessGrant, at: datetime) -> Outcome:
+        """Its incident was approved as a whole. Whoever approved that has approved this, as if by a vote."""
+        kind = record.request.kind
+        if record.process.phase != "approval":
+            return Duplicate()
+        said = {"who": " and ".join(data.approvers), "approval": data.approval, "reason": data.reason}
+        judgement = covered(record.ask(), data.digest, data.approvers)
+        if isinstance(judgement, Refused):
+            told = {**said, "code": judgement.code, "why": judgement.sentence}
+            return Done((Milestone(kind, "approval.vote_refused", told),))
+        votes = tuple(
+            Vote(who=who, verdict="approve", digest=data.digest, reason=f"the incident: {data.reason}")
+            for who in data.approvers
+        )
+        record = replace(record, votes=(*record.votes, *votes), process=approve(record.process))
+        told = {**said, "incident": record.request.incident_id or "", "amount": str(record.request.amount)}
+        return self._go_on(record, at, [Milestone(kind, "approval.given", told)])
+
+    def _replayed(self, record: Record, data: ProcessReplay, at: datetime) -> Outcome:
+        """Judged here once more, as a vote is."""
+        kind = record.request.kind
+        said = {"who": data.who, "reason": data.reason, "digest": data.digest}
+        after = replayed(record, data, self._people, self.calls, self._policy)
+        if isinstance(after, Refused):
+            return Done((Milestone(kind, "replay.refused", {**said, "code": after.code, "why": after.sentence}),))
+        told: list[Effect] = [Milestone(kind, "process.replayed", {**said, "phase": after.process.phase})]
+        if after.process.phase == "approval":
+            after, asked = self._wait(after, at)
+            told += asked
+        return self._go_on(after, at, told)
 
     def _waited(self, record: Record, data: ProcessTimer, at: datetime) -> Outcome:
         """Nobody answered in time. What was decided meanwhile stands."""

@@ -17,7 +17,7 @@ from actors.processes_results import ProcessTeller
 from actors.settings import SYSTEMS, Saas, Settings
 from broker.life import Decider
 from policies.approval import ApprovalPolicy
-from policies.approval_words import read_delegations, read_people
+from policies.approval_words import everybody, read_delegations
 from policies.limit_words import parse_limits
 from policies.vendors import VENDORS
 
@@ -48,7 +48,7 @@ def deciders(settings: Settings) -> dict[str, Decider]:
     approval = settings.approval
     workflow = WorkflowDecider(
         frozenset({"erp", *systems}),
-        read_people(approval.people),
+        everybody(approval.people, settings.operators.named),
         read_delegations(approval.delegations),
         approval_policy(settings),
     )

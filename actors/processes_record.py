@@ -37,6 +37,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     escalations: int = 0
     escalates_at: int | None = None
     expires_at: int | None = None
+    attempts: dict[str, int] = {}
+    """How often a step ("undo NAME": its undoing) was sent again after it was refused."""
+    replayers: tuple[str, ...] = ()
+    old_votes: tuple[Vote, ...] = ()
+    """Of what was sent again as a whole, before it was."""
 
     def ask(self) -> Ask:
         """What is to be approved, as the policy sees it. The digest is taken anew: it is of what is here now."""
@@ -47,6 +52,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             exposure=request.exposure,
             requester=request.requested_by,
             judged=request.judged,
+            asked_by_person=request.policy_version is None,
+            replayers=frozenset(self.replayers),
         )
 
     def row(self, at: datetime) -> ProcessRow:
@@ -66,20 +73,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             opened_at=self.opened_at,
             changed_at=microseconds(at),
             due_at=self.expires_at if process.phase == "approval" else None,
+            tier=request.tier,
+            people=self.need.people,
+            role=self.need.role,
+            requester=request.requested_by,
+            digest=self.digest,
         )
 
 
 def digest_of(request: ProcessStart) -> str:
-    """What an approval is bound to: everything that was asked. The exposure is not part of it: it is not asked for."""
-    asked = {name: getattr(request, name) for name in request.__struct_fields__ if name != "exposure"}
+    """What an approval is bound to: everything that was asked. Exposure and tier are facts about it, not asked for."""
+    asked = {name: getattr(request, name) for name in request.__struct_fields__ if name not in ("exposure", "tier")}
     return fingerprint(encode(asked), "approval")
 
 
 def step_intent(record: Record, step: str, undoing: bool) -> str:
-    """The identity of a step for life. The ERP's is the one that the decision named, if it named one."""
+    """The identity of a step for life. The ERP's is the one that the decision named, if it named one.
+
+    A step that is done again after it was refused has another: what it was refused under is closed.
+    """
     request = record.request
+    again = record.attempts.get(f"undo {step}" if undoing else step, 0)
+    number = f" again {again}" if again else ""
     if undoing:
-        return intent_id(record.tenant, f"{request.kind}/undo {step}", request.process_id, _UNDO)
-    if step == "erp" and request.intent_id is not None:
+        return intent_id(record.tenant, f"{request.kind}/undo {step}{number}", request.process_id, _UNDO)
+    if step == "erp" and request.intent_id is not None and not again:
         return request.intent_id
-    return intent_id(record.tenant, f"{request.kind}/{step}", request.process_id, _PREFIXES.get(step, _TELL))
+    prefix = _PREFIXES.get(step, _TELL)
+    return intent_id(record.tenant, f"{request.kind}/{step}{number}", request.process_id, prefix)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from policies.approval_words import read_delegations, read_people
+from policies.approval_words import everybody, read_delegations, read_operators, read_people
 from policies.calendar import Calendar
 from policies.limit_words import parse_limits
 from policies.order import Share
@@ -120,6 +120,13 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expire_hours: float = 504.0
 
 
+class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has a token of their own, as "name as role with file" or "name with file". The name is who they are in
+    everything they do; without anybody here there is one token, whose holder is `operator`."""
+
+    named: tuple[str, ...] = ()
+
+
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Order and back-pressure. Floors in percent of the calls.
 
@@ -197,6 +204,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crm: Saas = Saas()
     revenue: Saas = Saas()
     approval: Approval = Approval()
+    operators: Operators = Operators()
     flow: Flow = Flow()
     calendar: CalendarSettings = CalendarSettings()
     plan: Plan = Plan()
@@ -311,6 +319,11 @@ def _check_workflow(settings: Settings) -> None:
         read_people(settings.approval.people)
     except ValueError as error:
         raise SettingsRefused(f"approval.people: {error}") from None
+    try:
+        read_operators(settings.operators.named)
+        everybody(settings.approval.people, settings.operators.named)
+    except ValueError as error:
+        raise SettingsRefused(f"operators.named: {error}") from None
     try:
         read_delegations(settings.approval.delegations)
     except ValueError as error:

@@ -20,6 +20,7 @@ tidegate (rest for one: what stands below relies on what stands above)
 ├── services (one for one)
 │   ├── timers            messages at their moment
 │   ├── orders            standing orders begin and end in time
+│   ├── waves             cases of approved incidents, let through in order (with billing only)
 │   ├── housekeeping      a short write-ahead log
 │   ├── dead-letters      what the broker gave up on -> exceptions (RabbitMQ only)
 │   ├── reconciler        the ledger held against the systems
@@ -72,6 +73,7 @@ def tree(actors: dict[str, Make]) -> SupervisorSpec:
                 (
                     leaf("timers"),
                     leaf("orders"),
+                    *optional("waves"),
                     leaf("housekeeping"),
                     *optional("dead-letters"),
                     leaf("reconciler"),

@@ -104,7 +104,15 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "approval.replayer": (403, "Nobody approves what they send again"),
     "approval.twice": (409, "This person has voted already"),
     "approval.delegation": (403, "There is no such delegation in force"),
+    "approval.requester": (403, "The requester is not who the token says"),
     "approval.role": (403, "The role is not high enough"),
+    "replay.nothing": (409, "Nothing of it can be sent again"),
+    "replay.edit": (409, "It cannot be changed any more"),
+    "replay.unknown": (409, "Whether it was done is not known"),
+    # incidents
+    "incident.not_found": (404, "No such incident is known"),
+    "incident.cap": (422, "The cap is not acceptable"),
+    "incident.held": (409, "The incident is held"),
     "internal": (500, "Tidegate failed"),
     "tenant.mismatch": (422, "The tenant is not the one of the credential"),
 }

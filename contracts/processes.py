@@ -39,6 +39,7 @@ class ProcessJudged(ProcessRequest, frozen=True, kw_only=True):
     verdict: Literal["approved", "approval_required"]
     policy_version: PolicyVersion
     intent_id: Id
+    tier: ShortText | None = None
 
 
 class ProcessStart(ProcessRequest, frozen=True, kw_only=True):
@@ -48,6 +49,40 @@ class ProcessStart(ProcessRequest, frozen=True, kw_only=True):
     judged: bool = False
     policy_version: PolicyVersion | None = None
     intent_id: Id | None = None
+    tier: ShortText | None = None
+
+
+class ProcessGrant(Command, frozen=True, kw_only=True):
+    """People have approved a whole incident up to a cap, and this case of it is within.
+
+    `digest` is of the case as it was when the wave met it, `approval` of what the people approved.
+    """
+
+    process_id: Id
+    account_id: Id
+    digest: ShortText
+    approval: LongText
+    approvers: list[ShortText]
+    reason: LongText = ""
+
+
+class ProcessReplay(Command, frozen=True, kw_only=True):
+    """A person sends again what was refused, as it was with this digest; or, turned back altogether, with changes."""
+
+    process_id: Id
+    account_id: Id
+    who: ShortText
+    digest: ShortText
+    reason: LongText
+    amount: PositiveMoney | None = None
+    reason_code: Reason | None = None
+
+
+class IncidentSwitch(Command, frozen=True, kw_only=True):
+    """Whether an incident is held: then what a policy would credit by itself waits for people, too."""
+
+    incident_id: Id
+    held: bool
 
 
 class CallEnded(Command, frozen=True, kw_only=True):
@@ -152,6 +187,19 @@ def _contract(
 
 
 CONTRACTS = (
+    Contract(
+        type="incident.switch",
+        version=1,
+        struct=IncidentSwitch,
+        kind="command",
+        owner="finance-systems",
+        domain="incident-exposure",
+        summary="An incident is held, or goes on.",
+        opened=date(2026, 1, 1),
+        business_key=lambda data: data.incident_id,
+        partition_key=lambda data: data.incident_id,
+        internal=True,
+    ),
     _contract(
         "process.request",
         ProcessRequest,
@@ -164,6 +212,8 @@ CONTRACTS = (
     _contract("process.start", ProcessStart, "workflow", "A process begins."),
     _contract("process.call.ended", CallEnded, "workflow", "A call that a process waits for has ended."),
     _contract("process.vote", ProcessVote, "workflow", "A person approves or rejects."),
+    _contract("process.grant", ProcessGrant, "workflow", "A case is within what people approved of its incident."),
+    _contract("process.replay", ProcessReplay, "workflow", "A person sends again what was refused."),
     _contract("process.timer", ProcessTimer, "workflow", "A process has waited for long."),
     _contract(
         "process.approval.needed",

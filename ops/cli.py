@@ -11,6 +11,7 @@ import click
 from actors.settings import SettingsRefused
 from ops.cli_approvals import approvals
 from ops.cli_audit import audit
+from ops.cli_incidents import incidents
 from ops.cli_ledger import ledger
 from ops.cli_mend import COMMANDS as MENDING
 from ops.cli_operators import COMMANDS
@@ -32,10 +33,13 @@ _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
     "--config", type=click.Path(path_type=Path), envvar=CONFIG, help="TOML file (default: built-in settings)."
 )
 @click.option("--data", help="Data directory (default: .tidegate).")
+@click.option("--token-file", help="Your own operator token (or TIDEGATE_TOKEN_FILE).")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.version_option("0.1.0", prog_name="tidegate")
 @click.pass_context
-def tidegate(context: click.Context, config: Path | None, data: str | None, as_json: bool) -> None:
+def tidegate(
+    context: click.Context, config: Path | None, data: str | None, token_file: str | None, as_json: bool
+) -> None:
     """Tidegate stands between an ERP and the systems around it: it absorbs surges, keeps the ERP within its limits,
     posts every amount once, and can say why a thing is not done yet.
 
@@ -48,7 +52,7 @@ def tidegate(context: click.Context, config: Path | None, data: str | None, as_j
 
     Every verb explains itself: tidegate VERB --help. Exit codes: 0 done, 1 refused or failed, 2 wrong use.
     """
-    context.obj = Shared(config, data, as_json)
+    context.obj = Shared(config, data, as_json, token_file)
 
 
 @tidegate.command()
@@ -271,7 +275,7 @@ for _command in (*COMMANDS, *MENDING):
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
-for _group in (approvals, audit, demo_refund, ledger, window):
+for _group in (approvals, audit, demo_refund, incidents, ledger, window):
     tidegate.add_command(_group)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +15,12 @@ from ops.client import Client
 _Vote = Callable[..., Any]
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may know no name for its user
-        return f"uid {os.getuid()}"
-
-
 @click.group()
 def approvals() -> None:
-    """What waits for people to approve it. Nobody approves what they asked for, and nobody twice."""
+    """What waits for people to approve it. Nobody approves what they asked for, and nobody twice.
+
+    Who you are is whose token you hold: --token-file, or TIDEGATE_TOKEN_FILE.
+    """
 
 
 @approvals.command("list")
@@ -69,7 +63,6 @@ def _vote(name: str, doc: str) -> click.Command:
     )
     @click.argument("key")
     @click.option("--reason", required=True, help="Why; it is kept.")
-    @click.option("--who", default=_login, help="You (default: the login name).")
     @click.option("--behalf", help="For whom, if somebody has delegated it to you.")
     @click.option("--digest", help="Of what you saw (default: it is shown now, and you are asked).")
     @click.option("--tenant", help="For a key that several tenants have.")
@@ -81,7 +74,6 @@ def _vote(name: str, doc: str) -> click.Command:
         shared: Shared,
         key: str,
         reason: str,
-        who: str,
         behalf: str | None,
         digest: str | None,
         tenant: str | None,
@@ -90,7 +82,7 @@ def _vote(name: str, doc: str) -> click.Command:
     ) -> None:
         with shared.client() as client:
             seen = digest or _look(client, key, tenant, name, asks=not (yes or dry_run or shared.as_json))
-            ballot = {"who": who, "digest": seen, "reason": reason, "behalf": behalf, "dry_run": dry_run}
+            ballot = {"digest": seen, "reason": reason, "behalf": behalf, "dry_run": dry_run}
             effect = client.vote(key, name, **ballot, tenant=tenant)
         missing = f", {effect['left']} more needed" if effect["left"] else ""
         shared.say(effect, lambda: click.echo(f"{key}: {effect['result']}{missing}; {effect['note']}"))
@@ -100,6 +92,45 @@ def _vote(name: str, doc: str) -> click.Command:
 
 approvals.add_command(_vote("approve", "Approve it. It is bound to what you saw: a change makes it void."))
 approvals.add_command(_vote("reject", "Reject it: nothing is done, and support is told."))
+
+
+@approvals.command()
+@click.argument("key")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@click.option(
+    "--amount", nargs=2, metavar="AMOUNT CURRENCY", help="Another amount, of what was turned back altogether."
+)
+@click.option("--digest", help="Of what you saw (default: it is shown now, and you are asked).")
+@click.option("--tenant", help="For a key that several tenants have.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say whether it could be sent again.")
+@common
+@pass_shared
+def replay(
+    shared: Shared,
+    key: str,
+    reason: str,
+    amount: tuple[str, str] | None,
+    digest: str | None,
+    tenant: str | None,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Send again what was refused: a step that its system refused, an undoing, or all of what was turned back.
+
+    By neither who asked for it nor who approved it. What was turned back altogether is approved again, by others.
+
+    \b
+    Example:
+      tidegate approvals replay CASE-1042 --reason 'the period is open again'
+    """
+    with shared.client() as client:
+        seen = digest or _look(client, key, tenant, "send again", asks=not (yes or dry_run or shared.as_json))
+        edit = {"amount": amount[0], "currency": amount[1]} if amount else None
+        wish = {"digest": seen, "reason": reason, "amount": edit, "dry_run": dry_run, "tenant": tenant}
+        effect = client.vote(key, "replay", **wish)
+    people = f", {effect['left']} people have to approve it" if effect["left"] else ""
+    shared.say(effect, lambda: click.echo(f"{key}: {effect['result']}{people}; {effect['note']}"))
 
 
 def _look(client: Client, key: str, tenant: str | None, verb: str, asks: bool) -> str:

@@ -17,7 +17,7 @@ from policies.lanes import LANES
 from policies.scope import joined
 
 _STAYS = "The order is durable, audited, and stays in force until it is ended or its time is up."
-_WHAT = "TARGET: all, a system (erp), a domain (erp-poster)"
+_WHAT = "TARGET: all, a system (erp, billing, support, crm, revenue), a domain (erp-poster)"
 
 
 def _login() -> str:

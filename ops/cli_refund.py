@@ -10,9 +10,9 @@ from ops.cli_shared import Shared, common, pass_shared
 
 
 @click.command("demo-refund")
-@click.option("--cases", default=3000, show_default=True, help="Cases of the incident wave; 0: only the two stories.")
+@click.option("--cases", default=5000, show_default=True, help="Cases of the incident wave; 0: only the two stories.")
 @click.option("--seed", default=7, show_default=True)
-@click.option("--profile", default="demo", show_default=True, help="The sandbox ERP's limits.")
+@click.option("--profile", default="wave", show_default=True, help="The sandbox ERP's limits.")
 @click.option("--lost", default=0.05, show_default=True, help="Share of posts that are done and not answered.")
 @click.option("--late", default=0.02, show_default=True, help="Share of posts that are done late, after the time-out.")
 @click.option("--refused", default=0.01, show_default=True, help="Share of postings that the ERP refuses.")
@@ -33,11 +33,11 @@ def demo_refund(
     broker: str,
     out: Path,
 ) -> None:
-    """One case through billing, support, ERP, CRM and revenue reporting; then an incident wave of many, judged.
+    """One case through billing, support, ERP, CRM and revenue reporting; then an incident of many, approved once.
 
     \b
     Example:
-      tidegate demo-refund --cases 5000
+      tidegate demo-refund --cases 1000
     """
     from ops.demo_refund import Wave, run_demo_refund
 

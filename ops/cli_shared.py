@@ -18,20 +18,22 @@ from ops.config import load
 class Shared:
     """What all verbs share: where the settings are, and how to print."""
 
-    def __init__(self, config: Path | None, data: str | None, as_json: bool) -> None:
+    def __init__(self, config: Path | None, data: str | None, as_json: bool, token_file: str | None = None) -> None:
         self.config = config
         self.data = data
         self.as_json = as_json
+        self.token_file = token_file
 
     def settings(self, **overrides: Any) -> Settings:
         """The checked settings."""
         return load(self.config, os.environ, {"data.directory": self.data, **overrides})
 
     def client(self, url: str | None = None) -> Client:
-        """A client of the daemon that these settings describe."""
+        """A client of the daemon that these settings describe, with our own token if we have one."""
         settings = self.settings()
         host = f"http://{settings.http.host}:{settings.http.port}"
-        return Client(url or os.environ.get("TIDEGATE_URL") or host, settings.directory / "operator.token")
+        token = self.token_file or os.environ.get("TIDEGATE_TOKEN_FILE") or settings.directory / "operator.token"
+        return Client(url or os.environ.get("TIDEGATE_URL") or host, Path(token))
 
     def say(self, value: dict[str, Any], human: Callable[[], None]) -> None:
         """Print for scripts or for people."""
@@ -51,11 +53,12 @@ def _also_here(context: click.Context, parameter: click.Parameter, value: Any) -
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--config`, `--data` and `--json` may stand before the verb or behind it."""
+    """`--config`, `--data`, `--token-file` and `--json` may stand before the verb or behind it."""
     hidden: dict[str, Any] = {"expose_value": False, "callback": _also_here}
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="TOML file.", **hidden),
         click.option("--data", help="Data directory.", **hidden),
+        click.option("--token-file", help="Your own token (or TIDEGATE_TOKEN_FILE).", **hidden),
         click.option("--json", "as_json", is_flag=True, help="Machine-readable output.", **hidden),
     ):
         command = option(command)

@@ -65,13 +65,13 @@ class Client:
             )
         return {"Authorization": f"Bearer {self._token_path.read_text().strip()}"}
 
-    def send(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Enqueue a batch; one receipt an event, in order."""
-        return self.send_raw([json.dumps(event).encode() for event in events])
+    def send(self, events: Sequence[Mapping[str, Any]], signed: bool = False) -> list[dict[str, Any]]:
+        """Enqueue a batch; one receipt an event, in order. `signed`: in the name of our token."""
+        return self.send_raw([json.dumps(event).encode() for event in events], signed)
 
-    def send_raw(self, events: Sequence[bytes]) -> list[dict[str, Any]]:
-        """Enqueue a batch of events that are JSON already."""
-        headers = {"Content-Type": "application/cloudevents-batch+json"}
+    def send_raw(self, events: Sequence[bytes], signed: bool = False) -> list[dict[str, Any]]:
+        """Enqueue a batch of events that are JSON already; `signed`: in the name of our token."""
+        headers = {"Content-Type": "application/cloudevents-batch+json", **(self._authorised() if signed else {})}
         answer = self._ask("POST", "/v1/messages", content=b"[" + b",".join(events) + b"]", headers=headers)
         receipts: list[dict[str, Any]] = answer["receipts"]
         return receipts
@@ -139,6 +139,26 @@ class Client:
         path = f"/v1/approvals/{quote(key, safe='')}/{verdict}"
         effect: dict[str, Any] = self._ask("POST", path, json=body, headers=self._authorised())
         return effect
+
+    def incidents(self, limit: int) -> list[dict[str, Any]]:
+        """Incidents because of which credits were asked, the latest first."""
+        page = self._ask("GET", "/v1/incidents", params={"limit": limit}, headers=self._authorised())
+        items: list[dict[str, Any]] = page["items"]
+        return items
+
+    def incident(self, name: str, what: str = "", **parameters: Any) -> dict[str, Any]:
+        """One, or its `cases`, or its `reconcile`."""
+        path = f"/v1/incidents/{quote(name, safe='')}" + (f"/{what}" if what else "")
+        named = {key: value for key, value in parameters.items() if value is not None}
+        found: dict[str, Any] = self._ask("GET", path, params=named, headers=self._authorised())
+        return found
+
+    def on_incident(self, name: str, verb: str, **command: Any) -> dict[str, Any]:
+        """Preview, approve, hold or resume."""
+        body = {key: value for key, value in command.items() if value is not None}
+        path = f"/v1/incidents/{quote(name, safe='')}/{verb}"
+        told: dict[str, Any] = self._ask("POST", path, json=body, headers=self._authorised())
+        return told
 
     def is_ready(self) -> bool:
         """Whether the daemon takes and does work."""

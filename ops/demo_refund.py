@@ -1,4 +1,4 @@
-"""`tidegate demo-refund`: all systems as processes, one case told, one taken back, then a wave of many, judged."""
+"""`tidegate demo-refund`: all systems as processes, one case told, one taken back, then an incident of many, judged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import msgspec
 
 from ops.certificate import certify
 from ops.certificate.present import show
-from ops.client import Client, DaemonAway, Refused
+from ops.cli_incidents import present_reconciliation
+from ops.client import Client, DaemonAway
 from ops.demo import Killer
+from ops.demo_refund_approval import Approver
 from ops.demo_refund_judge import Verdict, judge
 from ops.demo_refund_story import tell_stories
+from ops.packs import PackMessage
 from ops.process import DaemonProcess
 from ops.rabbitmq_node import RabbitNode
+from ops.sandbox.limits import profile_words
 from ops.surge import Progress, Surge
 from ops.surging import Screen
 from ops.systems import Systems
@@ -28,7 +33,7 @@ from ops.systems import Systems
 PATIENCE_SECONDS = 120.0
 LOST_SECONDS = 3.0
 LATE_SECONDS, CUT_SECONDS = 2.5, 0.5
-_APPROVERS = ("anna", "tom")
+TENANT, INCIDENT, FEE_TIMES = "acme", "INC-2041", 10
 _LOOK_SECONDS = 1.0
 
 
@@ -73,13 +78,13 @@ def run_demo_refund(wave: Wave, out: Path, as_json: bool) -> int:
         daemon = stack.enter_context(DaemonProcess(out / "data", settings))
         client = stack.enter_context(Client(daemon.url, out / "data" / "operator.token"))
         say(f"five systems and a daemon, each a process with a log of its own, under {out}\n")
-        tell_stories(client, systems, say)
+        tell_stories(client, daemon.url, systems, say)
         if not wave.cases:
             return 0
         say(
             f"\nAn incident of {wave.cases} cases. {wave.lost:.0%} of all answers are lost, {wave.late:.0%} of the "
             f"posts are carried out late, the ERP refuses {wave.refused:.0%}. "
-            f"The ERP's limits: profile {wave.profile}.\n"
+            f"The ERP's limits: profile {wave.profile} ({', '.join(profile_words(wave.profile)) or 'none'}).\n"
         )
         systems.set_faults(wave.faults())
         killer = Killer(daemon, node, wave.kills)
@@ -91,89 +96,93 @@ def _run_wave(
 ) -> int:
     since_ns, begun = time.monotonic_ns(), time.monotonic()
     before = {name: {document.reference for document in system.documents()} for name, system in systems.all.items()}
-    with Screen(as_json, f"incident wave, {wave.cases} cases, seed {wave.seed}") as screen:
-        approver = _Approver(client)
+    with Screen(as_json, f"incident {INCIDENT}, {wave.cases} cases, seed {wave.seed}") as screen:
+        approver = Approver(client, systems, INCIDENT)
 
         def tell(progress: Progress) -> None:
             screen.tell(progress)
             killer.step(progress)
-            approver.approve_all()
+            if progress.accepted == progress.total:
+                approver.look()
 
-        surge = Surge(client, "incident", wave.cases, wave.seed, tell, PATIENCE_SECONDS)
+        surge = _OneIncident(client, wave, tell)
         surge.run(out / "accepted.jsonl")
-        ended = _wait_for_processes(client, approver)
+        ended = _wait_for_processes(client, approver, screen, surge.progress)
         surge.refresh()
     surge.write(out / "accepted.jsonl")
-    _amend(out / "accepted.jsonl", approver.approved)
+    report = client.incident(INCIDENT, "reconcile")
+    (out / f"{INCIDENT}.json").write_text(json.dumps(report, indent=1) + "\n")
+    if hold := client.incident(INCIDENT).get("hold"):
+        say(f"\nThe incident is held by {hold['who']}: {hold['reason']}\n")
+    approved = approver.released()
+    _amend(out / "accepted.jsonl", approved)
     certificate = certify(systems.erp.log_path, out / "accepted.jsonl", since_ns=since_ns)
     overview = client.overview()
     unknown = sum(row["unknown"] for row in overview["calls"])
     verdict = judge(systems, before, surge.expected(), unknown, ended)
+    holds = verdict.holds and certificate.verdict == "PASS" and report["agrees"] and ended
     if as_json:
         told = {"certificate": msgspec.to_builtins(certificate), "verdict": msgspec.to_builtins(verdict)}
-        sys.stdout.write(json.dumps(told) + "\n")
-    else:
-        show(certificate, sys.stdout)
-        say(f"\n{len(approver.approved)} credits were approved by people, one by one.\n")
-        say(f"The daemon was killed {len(killer.marks)} times.\n" if killer.marks else "")
-        _present(verdict, say)
-        say(f"\n{time.monotonic() - begun:.0f} s; ledgers and logs of all systems are under {out}\n")
-    return 0 if verdict.holds and certificate.verdict == "PASS" else 1
+        sys.stdout.write(json.dumps({**told, "incident": report, "approval": approver.told}) + "\n")
+        return 0 if holds else 1
+    show(certificate, sys.stdout)
+    say(f"\n{len(approved)} credits were approved by people, all at once; how that went:\n")
+    for line in approver.told:
+        say(f"  {line}\n")
+    say(f"The daemon was killed {len(killer.marks)} times.\n" if killer.marks else "")
+    say("\nReconciled by the daemon:\n")
+    present_reconciliation(report, lambda line: say(f"{line}\n"))
+    say("\n")
+    _present(verdict, say)
+    say(f"\n{time.monotonic() - begun:.0f} s; ledgers and logs of all systems are under {out}\n")
+    return 0 if holds else 1
+
+
+class _OneIncident(Surge):
+    """The incident pack, with all of its cases of one tenant and one incident, and of dear contracts: so that most
+    credits need people, and one approval is about all of them."""
+
+    def __init__(self, client: Client, wave: Wave, tell: Callable[[Progress], None]) -> None:
+        super().__init__(client, "incident", wave.cases, wave.seed, tell, PATIENCE_SECONDS)
+        self._messages = [_of_one(message) for message in self._messages]
+
+
+def _of_one(message: PackMessage) -> PackMessage:
+    data = {**message.event["data"], "incident_id": INCIDENT}
+    fee = data["monthly_fee"]
+    data["monthly_fee"] = {**fee, "amount": str(Decimal(fee["amount"]) * FEE_TIMES)}
+    event = {**message.event, "tenant": TENANT, "data": data}
+    return msgspec.structs.replace(message, event=event, tenant=TENANT)
 
 
 def _amend(path: Path, approved: dict[str, int]) -> None:
     """What waited for people holds up nothing behind it: it is held to the order of approval, as a lane of its own.
 
-    The ERP may refuse any case.
-
-    Which cases must have a credit is judged from billing's ledger instead.
+    The ERP may refuse any case. Which cases must have a credit is judged from billing's ledger instead.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:
         if row["key"] in approved:
-            row["lane"], row["sequence"] = f"{row['lane']} approved", approved[row["key"]]
+            row["lane"], row["sequence"] = "approved", approved[row["key"]]
         row["expected"] = "either" if row["expected"] == "post" else row["expected"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-class _Approver:
-    """Two people of the finance team, who look once a second at what waits for them."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._last = 0.0
-        self.approved: dict[str, int] = {}
-        """In which order, by key."""
-
-    def approve_all(self) -> None:
-        """Approve what waits; a vote that does not count any more (somebody was faster) is left."""
-        if time.monotonic() - self._last < _LOOK_SECONDS:
-            return
-        self._last = time.monotonic()
-        try:
-            for item in self._client.approvals(200):
-                for who in _APPROVERS[: item["people"]]:
-                    self._vote(item, who)
-        except DaemonAway:
-            return
-
-    def _vote(self, item: dict[str, Any], who: str) -> None:
-        try:
-            reason = "the outage is confirmed"
-            effect = self._client.vote(item["key"], "approve", who=who, digest=item["digest"], reason=reason)
-            if effect["result"] in ("approved", "taken"):
-                self.approved.setdefault(item["key"], len(self.approved) + 1)
-        except Refused:
-            return
-
-
-def _wait_for_processes(client: Client, approver: _Approver) -> bool:
-    """Until every process has ended; whether they have."""
+def _wait_for_processes(client: Client, approver: Approver, screen: Screen, progress: Progress) -> bool:
+    """Until the incident is approved and every process has ended; whether they have."""
     moved, last = time.monotonic(), -1
     while True:
-        approver.approve_all()
-        left = sum(row["count"] for row in client.overview()["processes"] if row["phase"] != "ended")
-        if left == 0:
+        try:
+            approver.look()
+            overview = client.overview()
+            left = sum(row["count"] for row in overview["processes"] if row["phase"] != "ended")
+            progress.waiting = {row["lane"]: row["waiting"] for row in overview["calls"]}
+            progress.budget = overview["budget"]
+            progress.note = f"{left} credits on their way; {approver.note}"
+            screen.tell(progress)
+        except DaemonAway:
+            left = last
+        if left == 0 and approver.done:
             return True
         if left != last:
             moved, last = time.monotonic(), left

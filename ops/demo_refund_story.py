@@ -14,7 +14,7 @@ _SECONDS_MAX = 30.0
 _SKIPPED = frozenset({"process.requested"})
 
 
-def tell_stories(client: Client, systems: Systems, say: Say) -> None:
+def tell_stories(client: Client, url: str, systems: Systems, say: Say) -> None:
     """Both stories, told while they happen.
 
     Raises:
@@ -24,15 +24,17 @@ def tell_stories(client: Client, systems: Systems, say: Say) -> None:
     client.send([_case("STORY-1", "25000.00")])
     story = _Story(client, "STORY-1", say)
     story.until("approval")
-    _approve(client, "STORY-1", say)
+    _approve(client, url, systems, "STORY-1", say)
     story.until("posted")
     _documents(systems, "STORY-1", say)
+    _audit(client, "STORY-1", say)
 
     say("\n2. The same, and the ERP refuses: its account is blocked there\n")
     systems.erp.set_faults({"kind": "refuse", "account": "ACME-STORY-2"})
     client.send([_case("STORY-2", "249.00")])
     _Story(client, "STORY-2", say).until("compensated")
     _documents(systems, "STORY-2", say)
+    _audit(client, "STORY-2", say)
     systems.erp.set_faults()
 
 
@@ -91,12 +93,13 @@ def _facts(facts: dict[str, str]) -> str:
     return "  ".join(f"{name}={value}" for name, value in shown.items())
 
 
-def _approve(client: Client, key: str, say: Say) -> None:
-    """Somebody of support tries; then two of finance, one of them twice."""
+def _approve(client: Client, url: str, systems: Systems, key: str, say: Say) -> None:
+    """Somebody of support tries; then two of finance, one of them twice: each with a token of their own."""
     item = client.approval(key)
     for who in ("sam", "anna", "anna", "tom"):
         try:
-            effect = client.vote(key, "approve", who=who, digest=item["digest"], reason="the outage is confirmed")
+            with systems.person(url, who) as person:
+                effect = person.vote(key, "approve", digest=item["digest"], reason="the outage is confirmed")
             say(f"   {who} approves: {effect['result']}{', 1 more needed' if effect['left'] else ''}\n")
         except Refused as refused:
             say(f"   {who} approves: refused. {refused.problem['detail']} ({refused.problem['code']})\n")
@@ -111,3 +114,15 @@ def _documents(systems: Systems, key: str, say: Say) -> None:
                 say(
                     f"     {name:<8} {document.document_id}  {document.status:<14} {amount}  for {document.reference}\n"
                 )
+
+
+def _audit(client: Client, key: str, say: Say) -> None:
+    """The entries of the audit about a key and the calls that were made for it, each chained to the one before."""
+    say("   in the audit, chained by hash:\n")
+    calls = client.look("search", key=key)["calls"]
+    subjects = [key, *(call["intent_id"] for call in calls)]
+    entries = {row["seq"]: row for subject in subjects for row in client.look("audit", subject=subject)["items"]}
+    for seq in sorted(entries):
+        row = entries[seq]
+        document = row["facts"].get("document") or row["facts"].get("reason") or ""
+        say(f"     {seq:>5}  {row['actor']:<14} {row['verb']:<18} {row['subject']}  {document}  {row['hash'][:12]}\n")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ops.client import Client
 from ops.sandbox.limits import profile_words
 from ops.sandbox.process import SandboxProcess
 
 BESIDE = ("billing", "support", "crm", "revenue")
-PEOPLE = "anna=finance-manager,tom=finance-manager,clara=finance-clerk,dora=finance-director,sam=support-lead"
-"""Who may approve in the demo, and one who may not."""
+PEOPLE = (
+    "anna=finance-manager,tom=finance-manager,clara=finance-clerk,"
+    "dora=finance-director,dirk=finance-director,sam=support-lead"
+)
+"""Who may approve in the demo, and one who may not. Each has a token of their own."""
 
 
 class Systems:
@@ -29,6 +34,7 @@ class Systems:
         self._beside_limits = tuple(beside_limits)
         self._profile = profile
         self._stack = ExitStack()
+        self._tokens = out / "tokens"
         self.erp = SandboxProcess(out / "erp", profile, latency_ms=latency_ms, seed=seed)
         self.beside = {
             name: SandboxProcess(
@@ -47,12 +53,28 @@ class Systems:
         for name, wanted in faults.items():
             self.all[name].set_faults(*wanted)
 
+    def token(self, name: str) -> Path:
+        """The file of somebody's token, made when it is first asked for."""
+        path = self._tokens / name
+        if not path.exists():
+            self._tokens.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return path
+
+    def person(self, url: str, name: str) -> Client:
+        """A client of the daemon in somebody's name."""
+        return Client(url, self.token(name))
+
     def settings(self, **more: str) -> dict[str, str]:
         """The environment of a daemon between them."""
         found = {
             "TIDEGATE_ERP__URL": self.erp.url,
             "TIDEGATE_ERP__LIMITS": ",".join(profile_words(self._profile)) or "1000000/1s",
-            "TIDEGATE_APPROVAL__PEOPLE": PEOPLE,
+            "TIDEGATE_OPERATORS__NAMED": ",".join(
+                f"{name} as {role} with {self.token(name).absolute()}"
+                for name, role in (person.split("=") for person in PEOPLE.split(","))
+            ),
         }
         for name, system in self.beside.items():
             found[f"TIDEGATE_{name.upper()}__URL"] = system.url

@@ -78,16 +78,19 @@ def _offline(settings: Settings, verb: str, order: dict[str, Any]) -> dict[str, 
     from actors.erp_requests import OPERATION, SYSTEM
     from actors.operator_places import Places, check
     from actors.operator_records import Command
+    from actors.processes_build import connected
     from actors.runtime.clock import SystemClock
     from broker.store.migrate import StoreRefused
     from broker.topology import domain_queues
     from ops.offline import operate
+    from policies.process import operations_of
 
     partitions = settings.broker.partitions
     queues = {domain: domain_queues(domain, partitions) for domain in (CREDIT_POLICY, ERP_POSTER)}
     command = Command(**order)
     try:
-        places = Places(SYSTEM, ERP_POSTER, queues, partitions, (OPERATION,))
+        beside = connected(settings)
+        places = Places(SYSTEM, ERP_POSTER, queues, partitions, (OPERATION, *operations_of(beside)), beside)
         scope = check(verb, command, places, SystemClock().now())
         return operate(settings.directory, settings.anchors, verb, str(scope), command)
     except ContractError as error:

@@ -6,7 +6,7 @@ role, is a person of their own for all other rules, and never stands for two.
 Our own thresholds; a house sets its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -26,6 +26,9 @@ RANKS: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 """Roles by what they may approve; rank 0 approves nothing, not even for somebody else."""
+UNNAMED: Final = "operator"
+"""Whoever holds the one token of a set-up in which nobody has one of their own. Not told from anybody else, so what
+a person asked for is taken as asked for by this one."""
 _LADDER: Final = tuple(role for role, rank in RANKS.items() if rank > 0)
 _DAY_SECONDS: Final = 86_400
 
@@ -69,13 +72,17 @@ class ApprovalPolicy(Struct, frozen=True, kw_only=True):
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """What is to be approved. `exposure`: the incident so far, this included. `judged`: a policy approved it."""
+    """What is to be approved. `exposure`: the incident so far, this included. `judged`: a policy approved it.
+
+    `asked_by_person`: `requester` is a person and not a policy.
+    """
 
     digest: str
     amount: Money
     exposure: Money
     requester: str
     judged: bool = False
+    asked_by_person: bool = False
     replayers: frozenset[str] = frozenset()
 
 
@@ -209,6 +216,9 @@ def _refusal(
         )
     if ask.requester in both:
         return Refused("approval.own", f"{ask.requester} asked for it, so somebody else must approve it.")
+    if UNNAMED in both and ask.asked_by_person:
+        why = "The one token cannot be told from who asked. Give people tokens of their own (operators.named)."
+        return Refused("approval.own", why)
     if ask.replayers & both:
         return Refused("approval.replayer", "Whoever sent it again must not approve it. Somebody else must.")
     if both & {name for one in votes for name in (one.who, one.behalf or one.who)}:
@@ -225,13 +235,26 @@ def _refusal(
     return None
 
 
+def covered(ask: Ask, digest: str, approvers: Collection[str]) -> Refused | Approved:
+    """Whether an approval of its whole incident by these people is one of this case, as it was with this digest."""
+    if digest != ask.digest:
+        return Refused("approval.changed", "It was changed since its incident was approved.")
+    if ask.requester in approvers or not approvers:
+        return Refused("approval.own", f"{ask.requester} asked for it, so somebody else must approve it.")
+    if ask.replayers & set(approvers):
+        return Refused("approval.replayer", "Whoever sent it again must not approve it. Somebody else must.")
+    if UNNAMED in approvers and ask.asked_by_person:
+        return Refused("approval.own", "The one token cannot be told from who asked.")
+    return Approved()
+
+
 def _may_stand_in(vote: Vote, delegations: Sequence[Delegation], now: int) -> bool:
     return any((d.giver, d.taker) == (vote.behalf, vote.who) and now < d.until for d in delegations)
 
 
 def may_replay(ask: Ask, votes: Sequence[Vote], who: str) -> Refused | None:
     """Whether this person may send a refused thing again: neither who asked for it nor who approved it."""
-    if who == ask.requester:
+    if who == ask.requester or (who == UNNAMED and ask.asked_by_person):
         return Refused("approval.own", f"{who} asked for it, so somebody else must send it again.")
     if who in {name for one in votes for name in (one.who, one.behalf or one.who)}:
         return Refused("approval.replayer", f"{who} approved it, so somebody else must send it again.")

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from policies.approval import RANKS, Delegation, Person
+from msgspec import Struct
+
+from policies.approval import RANKS, UNNAMED, Delegation, Person
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,4 +38,42 @@ def read_delegations(words: Iterable[str]) -> list[Delegation]:
         if not giver or not taker or giver == taker or moment is None or moment.tzinfo is None:
             raise ValueError(f"{word!r} is not giver>taker until 2026-03-31T18:00:00Z")
         found.append(Delegation(giver, taker, (moment - _EPOCH) // timedelta(microseconds=1)))
+    return found
+
+
+class Named(Struct, frozen=True):
+    """An operator with a token of their own. `role`: as what they approve, if they do; `path`: the token's file."""
+
+    name: str
+    path: str
+    role: str | None = None
+
+
+def read_operators(words: Iterable[str]) -> dict[str, Named]:
+    """From "name as role with file", or "name with file". Raises ValueError for anything else, and for a name twice."""
+    found: dict[str, Named] = {}
+    for word in words:
+        who, sign, path = (part.strip() for part in word.partition(" with "))
+        name, _, role = (part.strip() for part in who.partition(" as "))
+        if not sign or name.split() != [name] or not path or "as" in (name, role):
+            raise ValueError(f"{word!r} is not name as role with file, as in anna as finance-manager with /run/anna")
+        if role and role not in RANKS:
+            raise ValueError(f"{role!r} is not a role; known: {', '.join(RANKS)}")
+        if name == UNNAMED:
+            raise ValueError(f"{name!r} is what the holder of the one token is called; take another name")
+        if name in found:
+            raise ValueError(f"{name!r} is named twice")
+        found[name] = Named(name, path, role or None)
+    return found
+
+
+def everybody(people: Iterable[str], operators: Iterable[str]) -> dict[str, Person]:
+    """All who may approve, from both lists. Raises ValueError as they do, and for somebody with two roles."""
+    found = read_people(people)
+    for name, operator in read_operators(operators).items():
+        if operator.role is None:
+            continue
+        if found.get(name, Person(name, operator.role)).role != operator.role:
+            raise ValueError(f"{name!r} is a {found[name].role} in approval.people and a {operator.role} here")
+        found[name] = Person(name, operator.role)
     return found

@@ -6,7 +6,7 @@ settled, each by itself, so that no target holds up another. A refused step that
 back: what was done is undone in reverse order, by calls of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -124,6 +124,13 @@ TABLES: Final[Mapping[str, Table]] = MappingProxyType(
 )
 
 
+def operations_of(systems: Collection[str]) -> tuple[str, ...]:
+    """Everything that processes ask of these systems, to do it and to undo it."""
+    steps = {step.operation for table in TABLES.values() for step in table.steps if step.system in systems}
+    undoing = {undo.operation for table in TABLES.values() for undo in table.plan() if undo.system in systems}
+    return tuple(sorted(steps | undoing))
+
+
 class StepState(Struct, frozen=True):
     """Where a step, or its undoing, stands."""
 
@@ -199,6 +206,31 @@ def settle(process: Process, step: str, undoing: bool, state: StepState) -> Proc
         process = replace(process, phase="turning_back" if process.undone else process.before)
     changed = {**known, step: replace(state, intent_id=known[step].intent_id)}
     return replace(process, undone=changed) if undoing else replace(process, steps=changed)
+
+
+def retry(process: Process, table: Table) -> tuple[Process, tuple[str, ...]] | None:
+    """The process with what was refused to be done again, and the names of that ("undo NAME" for an undoing).
+
+    None when there is nothing: what goes on, and what was turned back altogether, has nothing to be done again. Money
+    that the process has settled about is not touched: only undoings that were refused, a step that it is stuck at, and
+    those steps on which nothing depends.
+    """
+    if process.phase == "stuck":
+        bad = [name for name, state in process.undone.items() if state.status in ("refused", "exception")]
+        if bad:
+            left = {name: state for name, state in process.undone.items() if name not in bad}
+            return replace(process, phase="turning_back", undone=left), tuple(f"undo {name}" for name in bad)
+        stuck = [step.name for step in table.steps if step.vital and process.steps[step.name].status == "exception"]
+        return (replace(_again(process, stuck), phase=process.before), tuple(stuck)) if stuck else None
+    if process.phase != "ended":
+        return None
+    able = [step for step in table.steps if not step.vital and (step.tells or process.outcome == "posted")]
+    bad = [step.name for step in able if process.steps[step.name].status in ("refused", "exception")]
+    return (replace(_again(process, bad), phase="telling"), tuple(bad)) if bad else None
+
+
+def _again(process: Process, names: Collection[str]) -> Process:
+    return replace(process, steps={**process.steps, **{name: StepState() for name in names}})
 
 
 def advance(process: Process, table: Table) -> tuple[Process, tuple[Action, ...]]:

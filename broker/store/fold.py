@@ -163,6 +163,7 @@ class Folder:
         processes = {row.id: row for unit in units for row in unit.processes}
         await self._many(connection, self._q.process_delete, [(id,) for id in processes])
         await self._many(connection, self._q.process, [_astuple(row) for row in processes.values()])
+        await self._many(connection, self._q.wave_case, [_astuple(row) for unit in units for row in unit.wave_cases])
 
     # calls ---------------------------------------------------------------------------------------------------
 

@@ -321,6 +321,11 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: int
     changed_at: int
     due_at: int | None
+    tier: str | None = None
+    people: int = 0
+    role: str = ""
+    requester: str = ""
+    digest: str = ""
 
 
 class ReconciliationRow(msgspec.Struct, frozen=True, kw_only=True):

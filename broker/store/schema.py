@@ -305,10 +305,34 @@ process = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
     Column("due_at", BigInteger),
+    Column("tier", String),
+    Column("people", Integer, nullable=False, server_default="0"),
+    Column("role", String, nullable=False, server_default=""),
+    Column("requester", String, nullable=False, server_default=""),
+    Column("digest", String, nullable=False, server_default=""),
 )
 Index("process_key", process.c.key)
 Index("process_phase", process.c.phase, process.c.opened_at)
 Index("process_incident", process.c.tenant, process.c.incident)
+Index("process_wave", process.c.tenant, process.c.incident, process.c.phase)
+
+wave_case = Table(
+    "wave_case",
+    metadata,
+    Column("wave", String, primary_key=True),
+    Column("approval", String, primary_key=True),
+    Column("process", String, primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    Column("key", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("minor", BigInteger, nullable=False),
+    Column("currency", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+Index("wave_case_account", wave_case.c.wave, wave_case.c.account)
+Index("wave_case_place", wave_case.c.wave, wave_case.c.place)
 
 reconciliation = Table(
     "reconciliation",

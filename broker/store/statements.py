@@ -145,6 +145,7 @@ class Statements:
         self.state = Compiled(_insert(s.state), dialect)
         self.process_delete = Compiled(delete(s.process).where(s.process.c.id == bindparam("of")), dialect)
         self.process = Compiled(_insert(s.process), dialect)
+        self.wave_case = Compiled(_insert(s.wave_case), dialect)
         self.milestone = Compiled(_insert(s.milestone), dialect)
         self.call = Compiled(_call_insert(), dialect)
         self.call_change = Compiled(_call_change(), dialect)

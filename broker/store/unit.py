@@ -31,6 +31,7 @@ from broker.store.rows import (
     StrayRow,
     TimerRow,
 )
+from broker.store.wave_rows import WaveCaseRow
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class Unit:
     reconciliations: list[ReconciliationRow] = field(default_factory=list)
     strays: list[StrayRow] = field(default_factory=list)
     strays_settled: list[StrayEnd] = field(default_factory=list)
+    wave_cases: list[WaveCaseRow] = field(default_factory=list)
 
     def size(self) -> int:
         """Number of rows, for bounding a group."""
@@ -80,6 +82,7 @@ class Unit:
             + len(self.states)
             + len(self.milestones)
             + len(self.processes)
+            + len(self.wave_cases)
             + len(self.calls)
             + len(self.call_changes)
             + len(self.spends)

@@ -53,9 +53,24 @@ class Land:
         until(lambda: self.state(key) == state, f"{key} is {state}, not {self.client.process(key)['explanation']}")
         return self.client.process(key)
 
-    def shell(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The command line against this daemon."""
-        command = [sys.executable, str(ROOT / "run.py"), "--data", str(self.daemon.data), *arguments]
+    def person(self, name: str) -> Client:
+        """Somebody at the daemon, with their own token."""
+        return self.systems.person(self.daemon.url, name)
+
+    def vote(self, voter: str, key: str, verdict: str = "approve", **ballot: Any) -> dict[str, Any]:
+        """What somebody says to a thing, with their own token."""
+        with self.person(voter) as client:
+            return client.vote(key, verdict, **{"reason": "checked", **ballot})
+
+    def ask(self, who: str, *events: dict[str, Any]) -> None:
+        """What somebody asks for, in their own name."""
+        with self.person(who) as client:
+            client.send(events, signed=True)
+
+    def shell(self, *arguments: str, who: str | None = None) -> subprocess.CompletedProcess[str]:
+        """The command line against this daemon, with somebody's own token or the one of the data directory."""
+        token = ("--token-file", str(self.systems.token(who))) if who else ()
+        command = [sys.executable, str(ROOT / "run.py"), *token, "--data", str(self.daemon.data), *arguments]
         environ = {"TIDEGATE_URL": self.daemon.url, "PATH": "/usr/bin:/bin", "HOME": str(self.daemon.data)}
         return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
 
@@ -105,10 +120,10 @@ def test_a_large_credit_waits_for_two_people_and_says_for_whom(land: Land) -> No
     assert land.books("CASE-large")["billing"] == [], "nothing is done before it is approved"
 
     def vote(who: str, *more: str, verdict: str = "approve") -> subprocess.CompletedProcess[str]:
-        return land.shell("approvals", verdict, "CASE-large", "--who", who, "--reason", "confirmed", "--yes", *more)
+        return land.shell("approvals", verdict, "CASE-large", "--reason", "confirmed", "--yes", *more, who=who)
 
     assert "approval.role" in vote("sam").stderr, "support approves nothing"
-    assert "approval.person" in vote("mallory").stderr
+    assert "auth.invalid" in vote("mallory").stderr, "a token that nobody was given"
     assert "approval.changed" in vote("anna", "--digest", "of something else").stderr
     assert "dry run" in vote("anna", "--dry-run").stdout
     assert "1 more needed" in vote("anna").stdout
@@ -126,7 +141,7 @@ def test_what_is_rejected_touches_no_money_and_support_is_told(land: Land) -> No
     land.client.send([{**case("no", **LARGE), **TENANT}])
     land.reaches("CASE-no", "approval")
     digest = land.client.approval("CASE-no")["digest"]
-    land.client.vote("CASE-no", "reject", who="anna", digest=digest, reason="not our outage")
+    land.vote("anna", "CASE-no", "reject", digest=digest, reason="not our outage")
     story = land.reaches("CASE-no", "rejected")
     assert "anna (not our outage)" in story["explanation"]["sentence"]
     books = land.books("CASE-no")
@@ -195,12 +210,12 @@ def test_the_openapi_document_tells_of_approvals_and_answers_fit_it(land: Land) 
 
 
 def test_a_refund_that_somebody_asks_for_always_needs_a_person_who_is_not_that_one(land: Land) -> None:
-    land.client.send([_request("refund-1", "anna")])
+    land.ask("anna", _request("refund-1", "anna"))
     land.reaches("refund-1", "approval")
     digest = land.client.approval("refund-1")["digest"]
     with pytest.raises(Refused, match=r"approval\.own"):
-        land.client.vote("refund-1", "approve", who="anna", digest=digest, reason="mine")
-    land.client.vote("refund-1", "approve", who="clara", digest=digest, reason="checked")
+        land.vote("anna", "refund-1", "approve", digest=digest)
+    land.vote("clara", "refund-1", "approve", digest=digest)
     land.reaches("refund-1", "posted")
     books = land.books("refund-1")
     assert [one.status for one in books["billing"]] == ["refund.create"]
@@ -212,10 +227,10 @@ def test_a_refund_that_somebody_asks_for_always_needs_a_person_who_is_not_that_o
     ("amendment", "subscription.amend", ["contract.amend"]),
 ])  # fmt: skip
 def test_corrections_and_amendments_go_the_same_way(land: Land, kind: str, billing: str, crm: list[str]) -> None:
-    land.client.send([_request(f"{kind}-1", "sam", kind=kind, reason_code="correction")])
+    land.ask("sam", _request(f"{kind}-1", "sam", kind=kind, reason_code="correction"))
     land.reaches(f"{kind}-1", "approval")
     digest = land.client.approval(f"{kind}-1")["digest"]
-    land.client.vote(f"{kind}-1", "approve", who="anna", digest=digest, reason="checked")
+    land.vote("anna", f"{kind}-1", "approve", digest=digest)
     land.reaches(f"{kind}-1", "posted")
     books = land.books(f"{kind}-1")
     assert [one.status for one in books["billing"]] == [billing]
@@ -224,11 +239,11 @@ def test_corrections_and_amendments_go_the_same_way(land: Land, kind: str, billi
 
 
 def test_the_same_refund_with_another_amount_is_refused_and_the_first_one_stands(land: Land) -> None:
-    land.client.send([_request("refund-2", "sam")])
+    land.ask("sam", _request("refund-2", "sam"))
     land.reaches("refund-2", "approval")
     before = land.client.approval("refund-2")["digest"]
     other = _request("refund-2", "sam", amount={"amount": "99.00", "currency": "EUR"})
-    land.client.send([{**other, "id": "another", "idempotencykey": "another"}])
+    land.ask("sam", {**other, "id": "another", "idempotencykey": "another"})
     until(lambda: [one for one in land.client.exceptions(200) if one["key"] == "refund-2"], "it is an exception")
     assert land.client.approval("refund-2")["digest"] == before
     assert land.client.approval("refund-2")["amount"] == "12.50 EUR"
@@ -245,12 +260,12 @@ def test_nobody_can_send_what_only_tidegate_sends(land: Land, type_: str) -> Non
 
 
 def test_a_key_of_two_tenants_is_voted_on_by_tenant(land: Land) -> None:
-    land.client.send([_request("both", "sam"), {**_request("both", "sam"), "id": "other", "tenant": "beta"}])
+    land.ask("sam", _request("both", "sam"), {**_request("both", "sam"), "id": "other", "tenant": "beta"})
     until(lambda: sum(item["key"] == "both" for item in land.client.approvals(200)) == 2, "both wait")
     with pytest.raises(Refused, match="Name the tenant"):
         land.client.approval("both")
     digest = land.client.approval("both", "beta")["digest"]
-    effect = land.client.vote("both", "reject", who="anna", digest=digest, reason="no", tenant="beta")
+    effect = land.vote("anna", "both", "reject", digest=digest, tenant="beta")
     assert effect["result"] == "rejected"
     assert [item["tenant"] for item in land.client.approvals(200) if item["key"] == "both"] == ["acme"]
 
@@ -258,6 +273,74 @@ def test_a_key_of_two_tenants_is_voted_on_by_tenant(land: Land) -> None:
 def test_votes_need_the_operator_token(land: Land) -> None:
     answer = httpx.post(f"{land.daemon.url}/v1/approvals/CASE-large/approve", content=b"{}")
     assert (answer.status_code, answer.json()["code"]) == (401, "auth.missing")
+
+
+def test_who_asks_and_who_votes_is_whose_token_it_is_whatever_the_request_says(land: Land) -> None:
+    with pytest.raises(Refused, match=r"auth\.missing"):
+        land.client.send([_request("named", "sam")])
+    with pytest.raises(Refused, match=r"approval\.requester"):
+        land.ask("anna", _request("named", "sam"))
+    land.ask("anna", _request("named", "anna"))
+    land.reaches("named", "approval")
+    digest = land.client.approval("named")["digest"]
+    with pytest.raises(Refused, match=r"approval\.own"):
+        land.vote("anna", "named", digest=digest)
+    with pytest.raises(Refused, match=r"anna's.*approval\.person"):
+        land.vote("anna", "named", digest=digest, who="clara")
+    with pytest.raises(Refused, match=r"approval\.person"):
+        land.client.vote("named", "approve", digest=digest, reason="the token of the data directory is nobody's")
+    assert land.vote("clara", "named", digest=digest, who="clara")["result"] == "approved"
+    done = json.loads(
+        land.shell("--json", "pause", "tenant:nobody", "--who", "tom", "--reason", "x", who="dora").stdout
+    )
+    assert done["done"]
+    entries = land.client.look("audit", subject="tenant:nobody")["items"]
+    assert {entry["actor"] for entry in entries} == {"dora"}
+    votes = land.client.look("audit", subject="named")["items"]
+    assert [(entry["actor"], entry["verb"]) for entry in votes] == [("clara", "approval.approve")]
+
+
+def test_calls_to_billing_are_held_and_released_without_touching_the_erp(land: Land) -> None:
+    given = land.shell("--json", "hold", "billing", "--reason", "they migrate", who="dora")
+    assert json.loads(given.stdout)["done"], given.stderr
+    land.client.send([{**case("held"), **TENANT}])
+    release = {"target": "billing", "reason": "they are done", "who": "x"}
+    until(
+        lambda: land.client.operate("release", **release, dry_run=True)["waiting_calls"], "its call waits for billing"
+    )
+    assert land.books("CASE-held")["billing"] == []
+    with pytest.raises(Refused, match=r"operation\.target"):
+        land.client.operate("cancel", scope="billing", reason="not this way", who="x", dry_run=True)
+    with pytest.raises(Refused, match=r'Did you mean "billing".*operation\.target'):
+        land.client.operate("hold", target="biling", reason="a slip", who="x")
+    land.client.operate("release", **release)
+    land.reaches("CASE-held", "posted")
+
+
+def test_a_void_that_billing_refused_is_somebodys_work_and_is_sent_again_by_a_third_person(land: Land) -> None:
+    land.systems.erp.set_faults({"kind": "refuse", "account": "ACC-locked"})
+    land.systems.beside["billing"].set_faults({"kind": "refuse", "account": "ACC-locked", "skip": 1})
+    land.client.send([{**case("locked", account_id="ACC-locked"), **TENANT}])
+    land.reaches("CASE-locked", "stuck")
+    (told,) = [
+        one for one in land.client.exceptions(200) if one["key"] == "CASE-locked" and "process" in one["failure"]
+    ]
+    assert "billing: done as" in told["cause"], "the exact state of each system"
+    assert "erp: refused" in told["cause"]
+    for system in land.systems.all.values():
+        system.set_faults()
+    assert "approval.role" in land.shell(*REPLAY, "CASE-locked", who="sam").stderr
+    assert "dry run" in land.shell(*REPLAY, "CASE-locked", "--dry-run", who="dora").stdout
+    assert "replayed" in land.shell(*REPLAY, "CASE-locked", who="dora").stdout
+    land.reaches("CASE-locked", "compensated")
+    assert [one.status for one in land.books("CASE-locked")["billing"]] == ["credit.create", "credit.void"]
+    assert not [one for one in land.client.exceptions(200) if one["key"] == "CASE-locked" and "stuck" in one["failure"]]
+    entries = land.client.look("audit", subject="CASE-locked")["items"]
+    assert ("dora", "process.replay") in {(row["actor"], row["verb"]) for row in entries}
+    assert "replay.nothing" not in land.shell(*REPLAY, "CASE-locked", "--dry-run", who="dora").stderr
+
+
+REPLAY = ("approvals", "replay", "--reason", "it is mended", "--yes")
 
 
 def _request(name: str, by: str, **data: Any) -> dict[str, Any]:

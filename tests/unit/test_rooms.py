@@ -40,8 +40,7 @@ EXCEPTIONS = {
     ("broker/relay.py", "asyncio.sleep"): "the default of a parameter, which is the port",
     ("broker/rabbitmq/broker.py", "asyncio.sleep"): "the default of a parameter, which is the port",
     ("broker/rabbitmq/subscription.py", "asyncio.sleep"): "of no time: lets the loop look at the socket",
-    ("actors/doors/http/ops.py", "secrets"): "compares a token in constant time; draws nothing",
-    ("actors/daemon.py", "secrets"): "the operator token, made once in the life of a data directory",
+    ("actors/credentials.py", "secrets"): "the operator token, made once in the life of a data directory",
 }
 
 

@@ -11,31 +11,37 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.types import ASGIApp
 
 from actors.approvals import Approvals
+from actors.credentials import Keyring
 from actors.doors.http import approvals as approval_door
-from actors.doors.http import describe, forecasts, health, ledger, ops, reading
+from actors.doors.http import describe, forecasts, health, incidents, ledger, ops, reading
 from actors.doors.http.edge import Edge
 from actors.doors.http.messages import Intake
 from actors.doors.http.openapi import document
-from actors.doors.http.ops import AuthRefused, require_token
 from actors.doors.http.problems import from_error, problem
 from actors.doors.http.query import refuse_unknown_query
+from actors.doors.http.who import AuthRefused, require_token
 from actors.forecasts import Forecasts
 from actors.house import House
 from actors.metrics import registry
 from actors.operations import Operations
 from actors.status import Status
+from actors.waves import Waves
 
 
-def build(house: House, operator_token: str, version: str, approvals: Approvals | None = None) -> ASGIApp:
-    """The application over a house; with paths for approvals where there are any."""
-    return Edge(routes(house, operator_token, version, approvals), Intake(house.desk), house.entropy)
+def build(
+    house: House, keyring: Keyring, version: str, approvals: Approvals | None = None, waves: Waves | None = None
+) -> ASGIApp:
+    """The application over a house; with paths for approvals and incidents where there are any."""
+    return Edge(routes(house, keyring, version, approvals, waves), Intake(house.desk, keyring), house.entropy)
 
 
-def routes(house: House, operator_token: str, version: str, approvals: Approvals | None = None) -> Litestar:
+def routes(
+    house: House, keyring: Keyring, version: str, approvals: Approvals | None = None, waves: Waves | None = None
+) -> Litestar:
     """Everything but `POST /v1/messages`, which has a way of its own."""
     status, operations, figures, foreseen = Status(house), Operations(house), registry(house), Forecasts(house)
     described = document(house.registry, house.desk.accepted_types, version, approvals is not None)
-    decisions = approval_door.HANDLERS if approvals is not None else []
+    decisions = [*approval_door.HANDLERS, *incidents.HANDLERS] if approvals is not None else []
     verbs = [*ops.HANDLERS, *ledger.HANDLERS, *decisions]
     handlers = [*reading.HANDLERS, *verbs, *forecasts.HANDLERS, *health.HANDLERS, *describe.HANDLERS]
     return Litestar(
@@ -47,12 +53,13 @@ def routes(house: House, operator_token: str, version: str, approvals: Approvals
             "forecasts": Provide(lambda: foreseen, sync_to_thread=False),
             "registry": Provide(lambda: figures, sync_to_thread=False),
             "approvals": Provide(lambda: approvals, sync_to_thread=False),
+            "waves": Provide(lambda: waves, sync_to_thread=False),
             "described": Provide(lambda: described, sync_to_thread=False),
         },
         guards=[require_token, refuse_unknown_query],
         exception_handlers={AuthRefused: _unauthorised, HTTPException: _http, Exception: _ours},
         openapi_config=None,  # bodies are read raw here, so the document is built from the contracts instead
-        state=State({"operator_token": operator_token}),
+        state=State({"keyring": keyring}),
         request_max_body_size=None,  # our own limit is far lower and is applied while reading
         logging_config=None,
     )

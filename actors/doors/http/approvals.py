@@ -7,15 +7,16 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get, post
 
-from actors.approvals import PAGE_MAX, Approvals, Ballot
+from actors.approvals import PAGE_MAX, Approvals, Ballot, Replay
 from actors.doors.http.body import headers_of, read_body
 from actors.doors.http.query import check_query, whole_number
 from actors.doors.http.reading import known_form
+from actors.doors.http.who import who_of
 from contracts.errors import ContractError, nearest
 from contracts.explain import explain
 from contracts.scan import scan
 
-VERDICTS = ("approve", "reject")
+VERDICTS = ("approve", "reject", "replay")
 _encode = msgspec.json.Encoder().encode
 _BODY_BYTES_MAX = 8 * 1024
 _OPERATOR = {"operator": True}
@@ -38,16 +39,21 @@ async def get_approval(request: Request[Any, Any, Any], key: str, approvals: App
 
 @post("/v1/approvals/{key:str}/{verdict:str}", opt=_OPERATOR, status_code=200)
 async def post_vote(request: Request[Any, Any, Any], key: str, verdict: str, approvals: Approvals) -> Response[bytes]:
-    """Approve or reject; answered when the vote is durable."""
+    """Approve, reject, or send again what was refused; answered when it is durable."""
     if verdict not in VERDICTS:
         detail = f"Expected one of {', '.join(VERDICTS)}."
         raise ContractError("path.not_found", detail, known=list(VERDICTS), nearest=nearest(verdict, VERDICTS))
+    wanted: type[Replay] | type[Ballot] = Replay if verdict == "replay" else Ballot
     document = scan(await read_body(request.receive, headers_of(request.scope), _BODY_BYTES_MAX))
     try:
-        ballot = msgspec.convert(document, Ballot)
+        wish = msgspec.convert(document, wanted)
     except msgspec.ValidationError:
-        explain(document, Ballot)
-    return Response(_encode(await approvals.vote(known_form(key), verdict, ballot)), media_type="application/json")
+        explain(document, wanted)
+    if isinstance(wish, Replay):
+        effect = await approvals.replay(known_form(key), wish, who_of(request))
+    else:
+        effect = await approvals.vote(known_form(key), verdict, wish, who_of(request))
+    return Response(_encode(effect), media_type="application/json")
 
 
 HANDLERS = [get_approvals, get_approval, post_vote]

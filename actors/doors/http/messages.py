@@ -9,9 +9,11 @@ from __future__ import annotations
 import msgspec
 from litestar.types import Receive, Scope
 
+from actors.credentials import Keyring
 from actors.doors.desk import Desk
 from actors.doors.http.body import Headers, headers_of, read_body
 from actors.doors.http.query import check_query
+from actors.doors.http.who import check_requester
 from contracts.caps import DEFAULT_CAPS
 from contracts.envelope import Envelope, decode_envelope, from_binary
 from contracts.errors import ContractError
@@ -28,8 +30,9 @@ _UTF8 = ("", "utf-8", "utf8")
 class Intake:
     """Takes messages from a request to the desk."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, keyring: Keyring) -> None:
         self._desk = desk
+        self._keyring = keyring
 
     async def take(self, scope: Scope, receive: Receive) -> bytes:
         """Accept one event, or a batch of up to 1,000, and give the receipts as JSON.
@@ -49,16 +52,27 @@ class Intake:
         if media == BATCH:
             _refuse_key(headers)
             body = await read_body(receive, headers, DEFAULT_CAPS.batch_bytes_max)
-            receipts = await self._desk.accept(_batch(body), batch=True)
+            envelopes = _batch(body)
+            for number, envelope in enumerate(envelopes):
+                self._check_requester(headers, envelope, f"/{number}")
+            receipts = await self._desk.accept(envelopes, batch=True)
             return _encode({"accepted": sum(r.code is None for r in receipts), "receipts": receipts})
         if media not in (STRUCTURED, JSON):
             known = [STRUCTURED, BATCH, JSON]
             raise ContractError("media.type", f"Expected {', '.join(known)}.", known=known)
         body = await read_body(receive, headers, DEFAULT_CAPS.bytes_max)
-        (receipt,) = await self._desk.accept([_single(media, headers, body)])
+        envelope = _single(media, headers, body)
+        self._check_requester(headers, envelope, "")
+        (receipt,) = await self._desk.accept([envelope])
         if receipt.code is not None:
             raise ContractError(receipt.code, receipt.detail or "", receipt.path)
         return _encode(receipt)
+
+    def _check_requester(self, headers: Headers, envelope: Envelope, place: str) -> None:
+        try:
+            check_requester(self._keyring, headers, envelope)
+        except ContractError as error:
+            raise error.at(place) from None
 
 
 def _single(media: str, headers: Headers, body: bytes) -> Envelope:

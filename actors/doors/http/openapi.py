@@ -9,6 +9,7 @@ from actors.doors.http.forecasts import PATHS as FORECASTS
 from actors.doors.http.messages import BATCH, JSON, STRUCTURED
 from actors.doors.http.messages import PATH as MESSAGES
 from actors.doors.http.openapi_approvals import approval_paths
+from actors.doors.http.openapi_incidents import incident_paths
 from actors.doors.http.openapi_ops import SECURITY, operators
 from actors.doors.http.openapi_schemas import schemas
 from actors.doors.http.problems import MEDIA_TYPE
@@ -32,6 +33,7 @@ def document(registry: Registry, accepted: Collection[str], version: str, approv
     """The whole document. `accepted` are the message types that somebody here handles; `approvals`: whether any are."""
     contracts = [contract for contract in registry if contract.type in accepted]
     decisions = approval_paths(_json, _refusals, SECURITY) if approvals else {}
+    decisions |= incident_paths(_json, _refusals, SECURITY) if approvals else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tidegate", "version": version, "description": _ABOUT},

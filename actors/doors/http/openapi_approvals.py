@@ -60,13 +60,22 @@ def approval_paths(json: Json, refusals: Refusals, security: list[dict[str, list
             "post": {
                 **common,
                 "operationId": "vote",
-                "summary": "Approve or reject",
+                "summary": "Approve or reject, or send again what was refused",
                 "description": (
                     "The vote is bound to the digest of what was seen. Nobody votes on what they asked for, and nobody "
-                    "twice. Answered when it is durable."
+                    "twice. What was refused is sent again (`replay`) by neither of them. Answered when it is durable."
                 ),
                 "parameters": [key, verdict],
-                "requestBody": {"required": True, "content": json("Ballot")},
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "anyOf": [json(name)["application/json"]["schema"] for name in ("Ballot", "Replay")]
+                            }
+                        }
+                    },
+                },
                 "responses": {
                     "200": {"description": "What it did, or would do.", "content": json("VoteEffect")},
                     **refusals(400, 401, 403, 404, 409, 413, 415, 422, 503),

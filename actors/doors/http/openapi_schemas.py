@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.approvals import ApprovalPage, ApprovalView, Ballot, VoteEffect
+from actors.approvals import ApprovalPage, ApprovalView, Ballot, Replay, VoteEffect
 from actors.doors.desk import Receipt
 from actors.exceptions import ExceptionPage
 from actors.forecasts import ForecastView, TruthView
@@ -16,6 +16,7 @@ from actors.operator_top import Top
 from actors.operator_views import AuditPage, CallPage, Found, Left
 from actors.reconcil_words import LedgerCommand, RunView
 from actors.status import MessageView, OutcomePage, ProcessView
+from actors.wave_records import CasePage, IncidentPage, Reconciliation, WaveCommand, WaveView
 from contracts.caps import DEFAULT_CAPS
 from contracts.contract import Contract
 from contracts.envelope import EXTENSION_BYTES_MAX, EXTENSIONS_MAX, Envelope
@@ -37,12 +38,14 @@ _COMMANDS = (
 )
 _LOOKS = (Top, CallPage, Found, Left, AuditPage, ForecastView, TruthView)
 _OURS = (Envelope, Receipt, MessageView, ProcessView, OutcomePage, ExceptionPage, *_COMMANDS, *_LOOKS)
-_APPROVALS = (ApprovalPage, ApprovalView, Ballot, VoteEffect)
+_APPROVALS = (ApprovalPage, ApprovalView, Ballot, Replay, VoteEffect)
+
+_INCIDENTS = (IncidentPage, WaveView, CasePage, Reconciliation, WaveCommand)
 
 
 def schemas(contracts: Sequence[Contract]) -> dict[str, Any]:
     """All components, by name. Types of contracts keep the names of their structs."""
-    types = [*_OURS, *_APPROVALS, *(contract.struct for contract in contracts)]
+    types = [*_OURS, *_APPROVALS, *_INCIDENTS, *(contract.struct for contract in contracts)]
     _, components = msgspec.json.schema_components(types, schema_hook=schema_hook, ref_template=_TEMPLATE)
     named = dict(components)
     named["CloudEvent"] = _cloud_event(named.pop("Envelope"))

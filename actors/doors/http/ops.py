@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response, post
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from actors.controls import OPPOSITE, VERBS
 from actors.doors.http import ops_reading
 from actors.doors.http.body import headers_of, read_body
+from actors.doors.http.who import signed
 from actors.operations import (
     Command,
     CommitCommand,
@@ -36,36 +34,8 @@ _OPERATOR = {"operator": True}
 T = TypeVar("T")
 
 
-class AuthRefused(Exception):
-    """No credential, or a wrong one. Which it was is told; in what it was wrong is not."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard of handlers with `operator` in their `opt`: `Authorization: Bearer <operator token>`.
-
-    The token is compared in constant time.
-
-    Raises:
-        AuthRefused: there is none, or it is not the one.
-    """
-    if not handler.opt.get("operator"):
-        return
-    given = connection.headers.getall("authorization", [])
-    expected = connection.app.state.operator_token
-    if not given:
-        raise AuthRefused("auth.missing")
-    scheme, _, token = given[0].partition(" ")
-    same = secrets.compare_digest(token.strip().encode(), expected.encode())
-    if len(given) > 1 or scheme.lower() != "bearer" or not same:
-        raise AuthRefused("auth.invalid")
-
-
 async def read_command(request: Request[Any, Any, Any], kind: type[T]) -> T:
-    """The body as a command.
+    """The body as a command, in the name of the token that it came with.
 
     Raises:
         ContractError: with the path of what is wrong.
@@ -73,9 +43,10 @@ async def read_command(request: Request[Any, Any, Any], kind: type[T]) -> T:
     raw = await read_body(request.receive, headers_of(request.scope), _BODY_BYTES_MAX)
     document = scan(raw)
     try:
-        return msgspec.convert(document, kind)
+        command = msgspec.convert(document, kind)
     except msgspec.ValidationError:
         explain(document, kind)
+    return signed(request, command)
 
 
 def _answer(effect: Effect) -> Response[bytes]:

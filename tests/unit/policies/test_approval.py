@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from contracts.money import Money
 from policies.approval import (
     RANKS,
+    UNNAMED,
     Approved,
     Ask,
     Counted,
@@ -16,6 +17,7 @@ from policies.approval import (
     Refused,
     Rejected,
     Vote,
+    covered,
     escalated,
     judge,
     may_replay,
@@ -85,6 +87,39 @@ def test_no_sequence_of_votes_lets_one_person_act_in_two_duties(
         assert len(set(principals)) == wanted == len(hands)
         for name in involved | {"ann"}:
             assert may_replay(asked, counted, name) is not None, "who asked or approved must not send it again"
+
+
+@given(
+    st.frozensets(st.sampled_from([*NAMES, UNNAMED]), max_size=3),
+    st.frozensets(names, max_size=2),
+    st.sampled_from(["seen", "other"]),
+    st.booleans(),
+)
+def test_an_approval_of_the_whole_incident_lets_nobody_act_in_two_duties(
+    approvers: frozenset[str], replayers: frozenset[str], digest: str, by_person: bool
+) -> None:
+    asked = ask(replayers=replayers, asked_by_person=by_person)
+    if isinstance(covered(asked, digest, approvers), Approved):
+        assert approvers
+        assert not approvers & ({"ann"} | replayers)
+        assert digest == asked.digest
+        assert not (by_person and UNNAMED in approvers)
+        votes = [Vote(who=who, verdict="approve", digest="seen") for who in sorted(approvers)]
+        for name in approvers | {"ann"}:
+            assert may_replay(asked, votes, name) is not None
+    else:
+        assert digest != "seen" or not approvers or approvers & ({"ann"} | replayers | {UNNAMED})
+
+
+def test_the_one_token_approves_what_a_policy_asked_for_and_never_what_a_person_did() -> None:
+    known = {UNNAMED: Person(UNNAMED, "cfo")}
+    vote = Vote(who=UNNAMED, verdict="approve", digest="seen")
+    needed = Need(1, "cfo", "")
+    assert judge(ask(requester="credit-policy"), needed, [], vote, known, [], NOW) == Approved()
+    refused = judge(ask(requester="sam", asked_by_person=True), needed, [], vote, known, [], NOW)
+    assert isinstance(refused, Refused)
+    assert refused.code == "approval.own"
+    assert may_replay(ask(requester="sam", asked_by_person=True), [], UNNAMED) is not None
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**9), st.sampled_from(["EUR", "JPY", "CHF"]), st.booleans())

@@ -17,6 +17,7 @@ from policies.process import (
     approve,
     begin,
     decline,
+    retry,
     settle,
     states,
 )
@@ -204,3 +205,47 @@ def test_steps_name_only_steps_before_them() -> None:
             assert set(step.after) <= seen
             seen.add(step.name)
         assert OVER
+
+
+@given(st.data(), KINDS)
+def test_what_is_done_again_ends_as_if_it_had_never_been_refused_and_is_never_done_twice(
+    draw: st.DataObject, kind: str
+) -> None:
+    table = TABLES[kind]
+    process, systems = run(draw, kind, ["done", "done", "refused", "exception"])
+    again = retry(process, table)
+    while again is not None:
+        process, names = again
+        assert names, "something is done again, or nothing is"
+        assert not [name for name in names if process.steps.get(name, StepState()).status == "done"]
+        process, actions = advance(process, table)
+        systems.verdicts = ["done"]
+        systems.take(actions)
+        while systems.waiting:
+            process, actions = advance(systems.answer(process), table)
+            systems.take(actions)
+        again = retry(process, table)
+    assert process.phase in ("ended", "stuck")
+    assert len(set(systems.done)) == len(systems.done), "no step is done twice"
+    assert len(set(systems.undone)) == len(systems.undone), "no step is undone twice"
+    if process.phase == "ended" and process.outcome == "posted":
+        assert all(state.status in ("done", "skipped") for state in process.steps.values())
+
+
+@given(st.data(), KINDS)
+def test_nothing_is_done_again_of_what_is_under_way_or_has_gone_well(draw: st.DataObject, kind: str) -> None:
+    process, _ = run(draw, kind, ["done"])
+    assert retry(process, TABLES[kind]) is None
+    running, _ = advance(begin(TABLES[kind], EVERYTHING, True), TABLES[kind])
+    assert retry(running, TABLES[kind]) is None
+
+
+def test_every_step_after_which_something_may_be_refused_has_what_undoes_it_and_none_comes_after_the_erp() -> None:
+    """A plan is worth something only if it is whole, and costs the ERP nothing only while the ERP comes last."""
+    for kind, table in TABLES.items():
+        vital = [step for step in table.steps if step.vital and not step.reads]
+        assert vital[-1].system == "erp", f"{kind}: what comes after the ERP needs calls set aside to undo the posting"
+        assert [undo.step for undo in table.plan()] == [step.name for step in reversed(vital[:-1])]
+        assert {undo.owner for undo in table.plan()} <= {"revenue", "finance", "support"}
+        assert erp_cost(table.plan()) == 0
+    assert {kind for kind, _ in CATALOGUE} == set(TABLES)
