@@ -80,7 +80,10 @@ class ProcessView(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one accepted message: `pending`, `posted`, `refused`, `approval` or `exception`."""
+    """What became of one accepted message: `pending`, `posted`, `refused`, `approval` or `exception`.
+
+    called_at: when the call to the ERP that it led to was in line.
+    """
 
     seq: int
     id: str
@@ -92,6 +95,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     document: str | None = None
     amount: str | None = None
     currency: str | None = None
+    accepted_at: str | None = None
+    called_at: str | None = None
 
 
 class OutcomePage(msgspec.Struct, frozen=True):
@@ -306,4 +311,6 @@ def _outcome(
         document=call.document if call else None,
         amount=call.money.amount if call and call.money else facts.get("amount"),
         currency=call.currency if call else facts.get("currency"),
+        accepted_at=iso(record.accepted_at),
+        called_at=iso(call.requested_at) if call else None,
     )
