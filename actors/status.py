@@ -9,6 +9,7 @@ import msgspec
 from actors import gate_view
 from actors.explain import Explainer, Explanation
 from actors.house import House
+from actors.operator_settings import FLOOR, MINIMUM, WEIGHT
 from actors.reconciler_view import overview as ledger_overview
 from actors.runtime.clock import moment
 from broker.store.backlog import Backlog
@@ -179,6 +180,7 @@ class Status:
             "calls": self._calls(),
             "keys": await self._hot_keys(),
             "budget": self._budget(),
+            "shares": self._shares(),
             "gate": self._gate(),
             "limits": gate_view.learned(house),
             "changes": gate_view.changes(house)[:CHANGES_MAX],
@@ -247,6 +249,13 @@ class Status:
             }
             for usage in poster.gate.budget.usage(now_ns)
         ]
+
+    def _shares(self) -> dict[str, Any]:
+        """Floors, weights and minima in force, and since when those are that were set live."""
+        live = self._house.live
+        orders = self._house.controls.in_force((WEIGHT, MINIMUM, FLOOR))
+        since = [iso(order.since) for order in orders]
+        return {"floors": live.floors(), "weights": live.weights(), "minima": live.minima(), "since": since}
 
     def _gate(self) -> dict[str, Any]:
         poster = self._house.poster

@@ -1,5 +1,6 @@
 """The whole statement from the two files: read, scan, compare, judge, seal."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -161,8 +162,9 @@ def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held, books: Books 
         notes.append("no head lies beside the log: whether it was cut at its end cannot be told")
     if not log.chain.chained:
         notes.append("the lines of the log are not chained: whether it was changed cannot be told from it")
-    if lifted := [limits for _, limits in log.limit_changes[1:] if limits != log.limit_changes[0][1]]:
-        notes.append(f"the ERP changed its limits {len(lifted)}x; a window has the one in force at its last call")
+    sets = [limits for _, limits in log.limit_changes]
+    if changes := sum(limits != before for before, limits in itertools.pairwise(sets)):
+        notes.append(f"the ERP changed its limits {changes}x; a window has the one in force at its last call")
     return notes
 
 

@@ -38,8 +38,12 @@ def verdict_line(certificate: Certificate) -> str:
 
 def table_rows(certificate: Certificate) -> list[Row]:
     """One row per limit, then one per promise about money and order."""
-    limits = [row for one in certificate.limits for row in (_limit_row(one), *map(_regime_row, one.regimes))]
-    return limits + [check_row(one) for one in certificate.checks]
+    return limit_rows(certificate) + [check_row(one) for one in certificate.checks]
+
+
+def limit_rows(certificate: Certificate) -> list[Row]:
+    """One row per limit, and one for each value that it had if it changed."""
+    return [row for one in certificate.limits for row in (_limit_row(one), *map(_regime_row, one.regimes))]
 
 
 def plain_lines(certificate: Certificate) -> Iterator[str]:
