@@ -16,7 +16,7 @@ from ops.cli_mend import COMMANDS as MENDING
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
-from ops.cli_surge import against_options, run_against_profiles
+from ops.cli_surge import against_options, run_against_profiles, surge_newcomer
 from ops.cli_windows import window
 from ops.client import DaemonAway, Refused
 from ops.config import CONFIG
@@ -286,7 +286,7 @@ for _command in (*COMMANDS, *MENDING):
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
-for _group in (approvals, audit, demo_refund, ledger, window):
+for _group in (approvals, audit, demo_refund, ledger, surge_newcomer, window):
     tidegate.add_command(_group)
 
 

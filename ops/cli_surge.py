@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import click
 
+from ops.cli_shared import Shared, common, pass_shared
+
 _OPTIONS = (
     click.option(
         "--against",
@@ -61,3 +63,26 @@ def run_against_profiles(
         raise click.UsageError(f"--against: {empty[0]} publishes no limits, so there is nothing to hold it to")
     plan = Against(pack, cases, seed, published_seconds)
     raise SystemExit(run_against(profiles, plan, out, as_json))
+
+
+@click.command("surge-newcomer")
+@click.option("--behind", default=50_000, show_default=True, type=click.IntRange(100), help="Messages that wait.")
+@click.option("--seed", default=7, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/newcomer"), show_default=True)
+@common
+@pass_shared
+def surge_newcomer(shared: Shared, behind: int, seed: int, out: Path) -> None:
+    """One new message of a tenant behind very many of another one, at a daemon and a sandbox ERP of its own: the
+    certificate shows after how many calls it starts.
+
+    \b
+    Example:
+      tidegate surge-newcomer --behind 50000
+    """
+    from ops.surge_newcomer import run_newcomer
+    from ops.surge_story import StoryFailed
+
+    try:
+        raise SystemExit(run_newcomer(behind, seed, out, shared.as_json))
+    except StoryFailed as failed:
+        raise SystemExit(f"tidegate surge-newcomer: {failed}") from None

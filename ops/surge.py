@@ -64,7 +64,7 @@ class Surge:
         self._client = client
         self.evidence = evidence or Evidence()
         self._messages = list(generate(pack, cases, seed, hours or DAY_HOURS))
-        self._own = {message.event["id"] for message in self._messages}
+        self._own: set[str] = set()
         self._others: dict[str, dict[str, Any]] = {}
         self._paced = hours is not None
         self._tell = tell
@@ -87,7 +87,7 @@ class Surge:
         begun = time.monotonic()
         for batch in _batches(self._messages, BATCH, _SPAN_MS if self._paced else None):
             self._await(begun + batch[0].offset_ms / 1000 if self._paced else begun)
-            self._send(batch)
+            self.send(batch)
             self._look_now_and_then()
         moved = time.monotonic()
         settled = -1
@@ -108,7 +108,14 @@ class Surge:
             self._look_now_and_then()
             time.sleep(min(early, _RETRY_SECONDS))
 
-    def _send(self, batch: Sequence[PackMessage]) -> None:
+    def send(self, batch: Sequence[PackMessage]) -> None:
+        """Send some as one batch, again and again while the daemon is away, and keep what was answered.
+
+        Raises:
+            DaemonAway: it stayed away for longer than the patience.
+            Refused: it refuses a message for good.
+        """
+        self._own.update(message.event["id"] for message in batch)
         receipts = self._patiently(lambda: self._client.send([message.event for message in batch]))
         now_ns, now = time.monotonic_ns(), datetime.now(UTC).isoformat()
         for message, receipt in zip(batch, receipts, strict=True):

@@ -15,6 +15,7 @@ from ops.certificate.limits import LimitTrack
 from ops.certificate.model import NANOSECONDS_PER_SECOND, Check, Example, Service, TenantService, Turn
 from ops.certificate.money import check
 from ops.certificate.room import Room
+from ops.certificate.spans import Counter
 from ops.certificate.terms import Terms
 from ops.certificate.turns import LaneStory, newcomer_of, weight_of
 from ops.certificate.waiting import Waiter, waiters_of
@@ -40,8 +41,9 @@ class Story:
         self._terms = terms
         room = Room(log, tracks, terms)
         self.waiters = waiters_of(accepted.rows, accepted.spells, log, room, terms)
-        self.lanes = Lanes(self.waiters, terms)
-        stories = [LaneStory(lane, self.lanes.of(lane), terms) for lane in self.lanes.lanes]
+        restarts = Counter(one.until_ns for one in accepted.spells if one.event == "away")
+        self.lanes = Lanes(self.waiters, terms, restarts)
+        stories = [LaneStory(lane, self.lanes.of(lane), terms, restarts) for lane in self.lanes.lanes]
         turns = {story.lane: list(story.turns()) for story in stories}
         self.turns = [turn for own in turns.values() for turn in own]
         newcomers = [newcomer_of(story, turns[story.lane]) for story in stories]
