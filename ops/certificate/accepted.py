@@ -48,10 +48,9 @@ class AcceptedRow(Struct, frozen=True):
     ready_ns: int | None = None
 
 
-class Spell(Struct, frozen=True):
+class Spell(Struct, frozen=True, tag_field="event"):
     """A time in which something was held, or nobody was there. Empty selectors select everything."""
 
-    event: Literal["held", "away"]
     from_ns: int
     to_ns: int | None = None
     tenant: str = ""
@@ -69,10 +68,17 @@ class Spell(Struct, frozen=True):
         return self.tenant in ("", row.tenant) and self.lane in ("", row.lane) and self.account in ("", row.account)
 
 
-class Other(Struct, frozen=True):
+class Held(Spell, frozen=True, tag="held"):
+    """Nothing of the kind was to start."""
+
+
+class Away(Spell, frozen=True, tag="away"):
+    """Nobody was there."""
+
+
+class Other(Struct, frozen=True, tag_field="event", tag="other"):
     """A message that somebody else sent meanwhile. It accounts for documents that were made after it was accepted."""
 
-    event: Literal["other"]
     id: str
     key: str
     accepted_ns: int
@@ -115,8 +121,7 @@ def read_accepted(path: Path) -> AcceptedList:
     spells: list[Spell] = []
     others: list[Other] = []
     decode = msgspec.json.Decoder(AcceptedRow).decode
-    decode_spell = msgspec.json.Decoder(Spell).decode
-    decode_other = msgspec.json.Decoder(Other).decode
+    decode_event = msgspec.json.Decoder(Held | Away | Other).decode
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             digest.update(raw)
@@ -124,11 +129,12 @@ def read_accepted(path: Path) -> AcceptedList:
             if not raw.endswith(b"\n"):
                 raise Unreadable(path.name, number, "the line has no end, so the list is cut short")
             try:
-                if raw.startswith(b'{"event":"other"'):
-                    others.append(decode_other(raw))
-                    continue
                 if raw.startswith(b'{"event"'):
-                    spells.append(decode_spell(raw))
+                    match decode_event(raw):
+                        case Other() as other:
+                            others.append(other)
+                        case spell:
+                            spells.append(spell)
                     continue
                 row = decode(raw)
             except msgspec.MsgspecError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from ops.certificate.accepted import AcceptedRow, Spell
+from ops.certificate.accepted import AcceptedRow, Held, Spell
 from ops.certificate.erplog import LOOKUP_OPS, ErpLog
 from ops.certificate.room import Room
 from ops.certificate.terms import Terms
@@ -40,7 +40,7 @@ def waiters_of(
 ) -> list[Waiter]:
     """Everything that waited, in order of its start."""
     calls = _Calls(log)
-    held = [spell for spell in spells if spell.event == "held"]
+    held = [spell for spell in spells if isinstance(spell, Held)]
     lines: dict[tuple[str, str, str], list[AcceptedRow]] = defaultdict(list)
     for row in _first_of_each_key(rows):
         lines[row.tenant, row.account, row.lane].append(row)
