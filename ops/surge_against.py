@@ -119,10 +119,11 @@ def _moments(story: Story, profile: str, limits: tuple[Limit, ...], published_se
     """In this order; `share` is of the surge that is settled."""
     short = shortened(limits)
     narrow, wide = steered(short, NARROW_PERCENT), steered(short, WIDE_PERCENT)
-    moments = [Moment("kill -9", story.kill, 0.03, published_seconds / 2)]
+    moments = [Moment("kill -9", story.kill, 0.03)]
     if short != limits:
         note = told(profile, limits)
-        moments.append(Moment("windows shortened", lambda: story.change(short, note), 0.0, published_seconds))
+        shorten = Moment("windows shortened", lambda: story.change(short, note), 0.0, published_seconds)
+        moments = [Moment("kill -9", story.kill, 0.03, published_seconds / 2), shorten]
     return [
         *moments,
         Moment(f"weight {HEAVY} {WEIGHT}", lambda: story.weigh(HEAVY, WEIGHT), 0.15),
