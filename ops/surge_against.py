@@ -20,7 +20,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from ops.certificate import Certificate
+from ops.certificate import HOUSE, Certificate
 from ops.certificate.page import page
 from ops.certificate.present import limit_rows
 from ops.client import Client
@@ -111,6 +111,7 @@ def _run(profile: str, plan: Against, out: Path, as_json: bool, previous: str) -
             evidence=evidence,
             foresight=Foresight(client, lambda: story.verbs("forecast", "--tenants", "12"), ASKED_AT),
             previous=previous,
+            terms=HOUSE,
         )
         return msgspec.json.decode((out / "certificate.json").read_bytes(), type=Certificate), story.untold
 

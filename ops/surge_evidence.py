@@ -8,7 +8,8 @@ keep back then counts as waiting, which is the strict side.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -69,6 +70,13 @@ class Evidence:
         """Nobody answers; `sharply`: from now on, else from the last answer on."""
         if self._away is None:
             self._away = Spell(event="away", from_ns=self._clock_ns() if sharply else self._answered_ns, why=why)
+
+    @contextmanager
+    def steering(self, why: str) -> Iterator[None]:
+        """Limits are being changed within the block."""
+        from_ns = self._clock_ns()
+        yield
+        self._spells.append(Spell(event="steered", from_ns=from_ns, to_ns=self._clock_ns(), why=why))
 
     def seen(self, overview: Mapping[str, Any]) -> None:
         """Somebody answers, and this is what is in force."""

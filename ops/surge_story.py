@@ -118,11 +118,12 @@ class Story:
             StoryFailed: what the daemon has sent does not fit the new limits within two minutes.
         """
         self._known = both(self._known, limits)
-        self._set_rate(instead(self._known, both(self._limits, limits)), note)
-        self._await_fit()
-        self._erp.set_limits(*words(limits), note=note)
-        self._limits = tuple(limits)
-        self._set_rate(instead(self._known, self._limits), note)
+        with self._evidence.steering(note):
+            self._set_rate(instead(self._known, both(self._limits, limits)), note)
+            self._await_fit()
+            self._erp.set_limits(*words(limits), note=note)
+            self._limits = tuple(limits)
+            self._set_rate(instead(self._known, self._limits), note)
 
     def weigh(self, tenant: str, weight: int) -> None:
         """Another weight of a tenant."""

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ops.certificate import HOUSE, Certificate, Held, read_accepted, read_log
+from ops.certificate import HOUSE, Certificate, Held, Terms, read_accepted, read_log
 from ops.certificate.certify import state
 from ops.certificate.page import page
 from ops.certificate.present import show
@@ -27,6 +27,8 @@ from ops.surge import Progress, Surge
 from ops.surge_evidence import Evidence
 
 PATIENCE_SECONDS = 120.0
+FAIR = msgspec.structs.replace(HOUSE, idle_percent_max=None)
+"""Shares, turns, floors and refusals. Idleness is stated: it is as much the machine's as the daemon's."""
 _PLAIN_EVERY_SECONDS = 5.0
 
 
@@ -95,11 +97,13 @@ def run_surge(
     evidence: Evidence | None = None,
     foresight: Foresight | None = None,
     previous: str = "",
+    terms: Terms = FAIR,
 ) -> int:
     """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held.
 
     hours: send in the shape of a business day of that length; None: as fast as the daemon takes it. evidence,
-    foresight: others than usual. previous: the hash of the certificate before this one.
+    foresight: others than usual. previous: the hash of the certificate before this one. terms: what it is held to, with
+    the floors and weights that were in force.
     """
     out.mkdir(parents=True, exist_ok=True)
     accepted = out / "accepted.jsonl"
@@ -117,7 +121,7 @@ def run_surge(
     if erp_log is None:
         sys.stdout.write(json.dumps(msgspec.to_builtins(progress)) + "\n" if as_json else _line(progress, 0.0) + "\n")
         return 0 if progress.settled == progress.total else 1
-    held = Held(since_ns=since_ns, terms=evidence.terms(HOUSE))
+    held = Held(since_ns=since_ns, terms=evidence.terms(terms))
     certificate = state(read_log(erp_log), read_accepted(accepted), held, previous)
     return conclude(certificate, erp_log, accepted, out, progress, as_json, marks(), foreseen)
 

@@ -10,6 +10,7 @@ What the clients know besides, one line each, `event` first:
 {"event":"held","from_ns":..,"to_ns":..,"tenant":"acme","lane":..,"account":..,"why":..}: an order to start nothing of
 that kind was acknowledged at `from_ns` and lifted at `to_ns` (absent: never); no selector: everything.
 {"event":"away","from_ns":..,"to_ns":..,"why":..}: nobody answered at the door.
+{"event":"steered","from_ns":..,"to_ns":..,"why":..}: limits were being changed, at the ERP and in the middleware.
 {"event":"other","id":..,"key":..,"accepted_ns":..,"outcome":..,"reference":..,"amount":..,"currency":..}: a message of
 another producer, by the middleware's own list of what it accepted from whom it does not know.
 """
@@ -76,6 +77,10 @@ class Away(Spell, frozen=True, tag="away"):
     """Nobody was there."""
 
 
+class Steered(Spell, frozen=True, tag="steered"):
+    """Limits were being changed: the ERP had others than the middleware had been told."""
+
+
 class Other(Struct, frozen=True, tag_field="event", tag="other"):
     """A message that somebody else sent meanwhile. It accounts for documents that were made after it was accepted."""
 
@@ -121,7 +126,7 @@ def read_accepted(path: Path) -> AcceptedList:
     spells: list[Spell] = []
     others: list[Other] = []
     decode = msgspec.json.Decoder(AcceptedRow).decode
-    decode_event = msgspec.json.Decoder(Held | Away | Other).decode
+    decode_event = msgspec.json.Decoder(Held | Away | Steered | Other).decode
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             digest.update(raw)

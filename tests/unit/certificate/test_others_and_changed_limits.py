@@ -156,3 +156,12 @@ def test_after_a_restart_a_floor_may_be_counted_anew_once(certified: Certify) ->
     assert check_of(certified(log, rows, terms=terms), "floor").holds is False
     killed = away(SECOND // 4, SECOND // 4 + 1)
     assert check_of(certified(log, [*rows, killed], terms=terms), "floor").holds is True
+
+
+def test_room_that_nobody_was_told_of_yet_is_not_idleness(certified: Certify) -> None:
+    log = [header(RATE), post(1, 0), post(2, 2 * SECOND, account="acc-2")]
+    rows = [accepted(1), accepted(2, account="acc-2")]
+    terms = Terms(idle_percent_max=20.0)
+    assert check_of(certified(log, rows, terms=terms), "work-conservation").holds is False
+    steered = {"event": "steered", "from_ns": 0, "to_ns": 2 * SECOND, "why": "limits up"}
+    assert check_of(certified(log, [*rows, steered], terms=terms), "work-conservation").holds is not False

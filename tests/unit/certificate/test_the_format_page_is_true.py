@@ -7,7 +7,7 @@ import msgspec
 
 import ops.certificate
 from ops.certificate import AcceptedRow, Terms
-from ops.certificate.accepted import Away, Held, Other
+from ops.certificate.accepted import Away, Held, Other, Steered
 from ops.certificate.records import Record
 from tests.unit.certificate.logs import SECOND, Certify, accepted, header, post
 
@@ -24,10 +24,12 @@ def examples() -> list[str]:
 
 
 def test_every_example_can_be_read() -> None:
-    assert len(examples()) == 7
+    assert len(examples()) == 8
     for line in examples():
         kind = (
-            Held | Away | Other if '"event"' in line and '"limits"' not in line and '"arrived"' not in line else Record
+            Held | Away | Steered | Other
+            if '"event"' in line and '"limits"' not in line and '"arrived"' not in line
+            else Record
         )
         msgspec.json.decode(line, type=AcceptedRow if '"sequence"' in line else kind)
 

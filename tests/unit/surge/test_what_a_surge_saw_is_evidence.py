@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from ops.certificate import HOUSE, Weights
-from ops.certificate.accepted import Away, Held, Spell
+from ops.certificate.accepted import Away, Held, Spell, Steered
 from ops.surge_evidence import Evidence
 
 SECOND = 1_000_000_000
@@ -45,7 +45,7 @@ def pause(target: str, until: str | None = None) -> dict[str, Any]:
 
 def lines(seen: Evidence) -> list[Spell]:
     """As the certificate reads them."""
-    return [msgspec.json.decode(msgspec.json.encode(line), type=Held | Away) for line in seen.lines()]
+    return [msgspec.json.decode(msgspec.json.encode(line), type=Held | Away | Steered) for line in seen.lines()]
 
 
 def test_a_moment_that_the_daemon_tells_is_put_on_the_clock_of_the_log() -> None:
@@ -127,3 +127,12 @@ def test_minima_allow_twice_the_rounds_as_the_order_promises() -> None:
 
 def test_without_an_answer_the_terms_are_those_of_the_house() -> None:
     assert evidence()[0].terms(HOUSE) is HOUSE
+
+
+def test_while_limits_are_changed_nobody_is_called_idle() -> None:
+    seen, clocks = evidence()
+    clocks.now_ns = 3 * SECOND
+    with seen.steering("narrower"):
+        clocks.now_ns = 5 * SECOND
+    (spell,) = lines(seen)
+    assert (type(spell), spell.from_ns, spell.to_ns) == (Steered, 3 * SECOND, 5 * SECOND)
