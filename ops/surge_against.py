@@ -113,7 +113,11 @@ def _run(profile: str, plan: Against, out: Path, as_json: bool, previous: str) -
             previous=previous,
             terms=HOUSE,
         )
-        return msgspec.json.decode((out / "certificate.json").read_bytes(), type=Certificate), story.untold
+        certificate = msgspec.json.decode((out / "certificate.json").read_bytes(), type=Certificate)
+        if (idle := certificate.service.idle if certificate.service else None) is not None:
+            starved = f"the daemon was kept waiting for a processor by other programs for {story.starved_seconds:.1f} s"
+            say(f"idle while the ERP had room: {idle.seconds:.1f} s; {starved}\n")
+        return certificate, story.untold
 
 
 def _moments(story: Story, profile: str, limits: tuple[Limit, ...], published_seconds: float) -> list[Moment]:

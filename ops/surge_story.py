@@ -81,6 +81,12 @@ class Story:
         self._begun = time.monotonic()
         self.verbs = Verbs(daemon)
         self.marks: list[Mark] = []
+        self._starved_seconds = 0.0
+
+    @property
+    def starved_seconds(self) -> float:
+        """How long the daemon was kept waiting for a processor by other programs, over all its lives."""
+        return self._starved_seconds + self._daemon.starved_seconds()
 
     def tell(self, moments: Sequence[Moment]) -> None:
         """What is to happen, in this order."""
@@ -107,6 +113,7 @@ class Story:
     def kill(self) -> None:
         """SIGKILL to the daemon, and a new one on the same directory."""
         self._evidence.gone("killed with SIGKILL", sharply=True)
+        self._starved_seconds = self.starved_seconds
         self._daemon.kill()
         self._daemon.start()
         self._look()

@@ -165,3 +165,11 @@ def test_room_that_nobody_was_told_of_yet_is_not_idleness(certified: Certify) ->
     assert check_of(certified(log, rows, terms=terms), "work-conservation").holds is False
     steered = {"event": "steered", "from_ns": 0, "to_ns": 2 * SECOND, "why": "limits up"}
     assert check_of(certified(log, [*rows, steered], terms=terms), "work-conservation").holds is not False
+
+
+def test_after_a_hold_a_call_is_expected_as_soon_as_after_acceptance(certified: Certify) -> None:
+    log, rows = line_of(["a", "a", "a", "b"])
+    held = {"event": "held", "from_ns": 0, "to_ns": SECOND // 10, "tenant": "b", "why": "a pause"}
+    at_once, soon = Terms(turn_rounds=1.0, turn_calls=0), Terms(turn_rounds=1.0, turn_calls=0, ready_seconds=0.25)
+    assert check_of(certified(log, [*rows, held], terms=at_once), "rounds").holds is False
+    assert check_of(certified(log, [*rows, held], terms=soon), "rounds").holds is True
