@@ -85,7 +85,9 @@ def _line(one: Foreseen) -> str:
         return f"{asked}not while a person holds it; came true: {_seconds(one.truth)} (held)"
     between = f"between {_seconds(one.low)} and {_seconds(one.high)}"
     meanwhile = f", {one.steps} interventions meanwhile" if one.steps else ""
-    return f"{asked}likely {_seconds(one.likely)}, {between}; came true: {_seconds(one.truth)} ({one.verdict}){meanwhile}"
+    return (
+        f"{asked}likely {_seconds(one.likely)}, {between}; came true: {_seconds(one.truth)} ({one.verdict}){meanwhile}"
+    )
 
 
 def _seconds(value: float | None) -> str:

@@ -84,9 +84,10 @@ class Story:
         self._starved_seconds = 0.0
 
     @property
-    def starved_seconds(self) -> float:
-        """How long the daemon was kept waiting for a processor by other programs, over all its lives."""
-        return self._starved_seconds + self._daemon.starved_seconds()
+    def starved_percent(self) -> float:
+        """Of the time so far in which other programs kept the daemon waiting for a processor, over all its lives."""
+        starved_seconds = self._starved_seconds + self._daemon.starved_seconds()
+        return 100 * starved_seconds / max(time.monotonic() - self._begun, 1e-9)
 
     def tell(self, moments: Sequence[Moment]) -> None:
         """What is to happen, in this order."""
@@ -113,7 +114,7 @@ class Story:
     def kill(self) -> None:
         """SIGKILL to the daemon, and a new one on the same directory."""
         self._evidence.gone("killed with SIGKILL", sharply=True)
-        self._starved_seconds = self.starved_seconds
+        self._starved_seconds += self._daemon.starved_seconds()
         self._daemon.kill()
         self._daemon.start()
         self._look()

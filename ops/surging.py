@@ -97,7 +97,7 @@ def run_surge(
     evidence: Evidence | None = None,
     foresight: Foresight | None = None,
     previous: str = "",
-    terms: Terms = FAIR,
+    terms: Callable[[], Terms] = lambda: FAIR,
 ) -> int:
     """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held.
 
@@ -121,7 +121,8 @@ def run_surge(
     if erp_log is None:
         sys.stdout.write(json.dumps(msgspec.to_builtins(progress)) + "\n" if as_json else _line(progress, 0.0) + "\n")
         return 0 if progress.settled == progress.total else 1
-    held = Held(since_ns=since_ns, terms=evidence.terms(terms))
+    held = Held(since_ns=since_ns, terms=evidence.terms(terms()))
+    (out / "terms.json").write_bytes(msgspec.json.encode(held.terms) + b"\n")
     certificate = state(read_log(erp_log), read_accepted(accepted), held, previous)
     return conclude(certificate, erp_log, accepted, out, progress, as_json, marks(), foreseen)
 
@@ -151,5 +152,6 @@ def conclude(
             f"{progress.total - progress.settled} unsettled\n"
             + "".join(f"{line}\n" for line in sentences(foreseen))
             + f"report: {paths.html}\ncertificate: {out / 'certificate.json'}\n"
+            f"again: tidegate certify {erp_log} --accepted {accepted} --terms {out / 'terms.json'}\n"
         )
     return 0 if certificate.verdict == "PASS" else 1
