@@ -9,7 +9,8 @@ BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-gate bench-rabbitmq
-.PHONY: rabbitmq4 fault-rabbitmq fault-money mutants audit-mutations pictures forecast-calibration lock clean
+.PHONY: surge-profiles surge-newcomer rabbitmq4 fault-rabbitmq fault-money mutants audit-mutations
+.PHONY: pictures forecast-calibration lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -25,6 +26,12 @@ demo-refund: $(RUN_READY) ## one credit through five systems, one taken back, th
 
 demo-rabbitmq: $(RUN_READY) ## the same over a RabbitMQ node of its own; ARGS=--crash kills daemon and broker, five times each
 	@$(PY) run.py demo --broker rabbitmq $(ARGS)
+
+surge-profiles: $(RUN_READY) ## 20,000 cases against NetSuite, Business Central, Xero and Dataverse limits: killed, steered, certified (20 min; ARGS="--against xero --cases 3000")
+	@$(PY) run.py surge --pack all --cases 20000 $(if $(findstring --against,$(ARGS)),,--against all) --out .tidegate/profiles $(ARGS)
+
+surge-newcomer: $(RUN_READY) ## one new message of a tenant behind 50,000 of another one: when does it start? (ARGS="--behind 5000")
+	@$(PY) run.py surge-newcomer $(ARGS)
 
 test: $(DEV_READY) ## every test
 	@$(PY) -m pytest tests

@@ -9,6 +9,7 @@ import msgspec
 from actors import gate_view
 from actors.explain import Explainer, Explanation
 from actors.house import House
+from actors.operator_settings import FLOOR, MINIMUM, WEIGHT
 from actors.reconciler_view import overview as ledger_overview
 from actors.runtime.clock import moment
 from broker.store.backlog import Backlog
@@ -80,7 +81,10 @@ class ProcessView(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one accepted message: `pending`, `posted`, `refused`, `approval` or `exception`."""
+    """What became of one accepted message: `pending`, `posted`, `refused`, `approval` or `exception`.
+
+    called_at: when the call to the ERP that it led to was in line.
+    """
 
     seq: int
     id: str
@@ -92,6 +96,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     document: str | None = None
     amount: str | None = None
     currency: str | None = None
+    accepted_at: str | None = None
+    called_at: str | None = None
 
 
 class OutcomePage(msgspec.Struct, frozen=True):
@@ -174,6 +180,7 @@ class Status:
             "calls": self._calls(),
             "keys": await self._hot_keys(),
             "budget": self._budget(),
+            "shares": self._shares(),
             "gate": self._gate(),
             "limits": gate_view.learned(house),
             "changes": gate_view.changes(house)[:CHANGES_MAX],
@@ -243,6 +250,13 @@ class Status:
             for usage in poster.gate.budget.usage(now_ns)
         ]
 
+    def _shares(self) -> dict[str, Any]:
+        """Floors, weights and minima in force, and since when those are that were set live."""
+        live = self._house.live
+        orders = self._house.controls.in_force((WEIGHT, MINIMUM, FLOOR))
+        since = [iso(order.since) for order in orders]
+        return {"floors": live.floors(), "weights": live.weights(), "minima": live.minima(), "since": since}
+
     def _gate(self) -> dict[str, Any]:
         poster = self._house.poster
         if poster is None:
@@ -306,4 +320,6 @@ def _outcome(
         document=call.document if call else None,
         amount=call.money.amount if call and call.money else facts.get("amount"),
         currency=call.currency if call else facts.get("currency"),
+        accepted_at=iso(record.accepted_at),
+        called_at=iso(call.requested_at) if call else None,
     )

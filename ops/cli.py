@@ -17,6 +17,7 @@ from ops.cli_mend import COMMANDS as MENDING
 from ops.cli_operators import COMMANDS
 from ops.cli_refund import demo_refund
 from ops.cli_shared import Shared, common, pass_shared
+from ops.cli_surge import against_options, run_against_profiles, surge_newcomer
 from ops.cli_windows import window
 from ops.client import DaemonAway, Refused
 from ops.config import CONFIG
@@ -112,16 +113,30 @@ def demo(shared: Shared, pack: str, cases: int, seed: int, profile: str, broker:
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".tidegate/surge"), show_default=True)
 @virtual_options
+@against_options
 @common
 @pass_shared
-def surge(shared: Shared, /, out: Path, url: str | None, erp_log: Path | None, **plan: Any) -> None:
-    """Send a seeded pack of messages at a running daemon and watch it drain; or simulate a day of it.
+def surge(
+    shared: Shared,
+    /,
+    out: Path,
+    url: str | None,
+    erp_log: Path | None,
+    against: tuple[str, ...],
+    published_seconds: float,
+    **plan: Any,
+) -> None:
+    """Send a seeded pack of messages at a running daemon and watch it drain; or at a daemon of its own, killed and
+    steered while it goes on; or simulate a day of it.
 
     \b
     Examples:
       tidegate surge --pack incident --cases 5000 --erp-log .tidegate/erp/erp-log.jsonl
+      tidegate surge --pack all --cases 20000 --against xero
       tidegate surge --pack all --cases 20000 --hours 24 --virtual
     """
+    if against:
+        run_against_profiles(list(against), published_seconds, out, shared.as_json, url=url, erp_log=erp_log, **plan)
     if is_virtual(plan, url=url, erp_log=erp_log):
         from ops.virtual.command import run_virtual
 
@@ -275,7 +290,7 @@ for _command in (*COMMANDS, *MENDING):
 
 
 tidegate.add_command(forecast_command(pass_shared, common))
-for _group in (approvals, audit, demo_refund, incidents, ledger, window):
+for _group in (approvals, audit, demo_refund, incidents, ledger, surge_newcomer, window):
     tidegate.add_command(_group)
 
 

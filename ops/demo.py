@@ -15,14 +15,18 @@ from ops.report.series import Mark
 from ops.sandbox.limits import profile_words
 from ops.sandbox.process import SandboxProcess
 from ops.surge import Progress
+from ops.surge_evidence import Evidence
 from ops.surging import run_surge
 
 
 class Killer:
     """Kills the daemon (and the broker, if there is one) at steps of the surge, and starts them again."""
 
-    def __init__(self, daemon: DaemonProcess, node: RabbitNode | None, times: int) -> None:
+    def __init__(
+        self, daemon: DaemonProcess, node: RabbitNode | None, times: int, evidence: Evidence | None = None
+    ) -> None:
         self._daemon = daemon
+        self._evidence = evidence or Evidence()
         self._node = node
         self._times = times
         self.marks: list[Mark] = []
@@ -33,6 +37,7 @@ class Killer:
         if done < self._times and progress.settled >= progress.total * ((done + 1) / (self._times + 1)) ** 0.5:
             if self._node is not None:
                 self._node.kill()
+            self._evidence.gone("killed with SIGKILL", sharply=True)
             self._daemon.kill()
             self.marks.append(Mark(time.monotonic_ns(), f"kill -9 number {done + 1}"))
             if self._node is not None:
@@ -67,5 +72,9 @@ def run_demo(
         daemon = stack.enter_context(DaemonProcess(out / "data", {**settings, "TIDEGATE_ERP__URL": erp.url}))
         client = stack.enter_context(Client(daemon.url, out / "data" / "operator.token"))
         say(f"daemon at {daemon.url}, ERP at {erp.url}; everything is kept under {out}\n")
-        killer = Killer(daemon, node, kills)
-        return run_surge(client, pack, cases, seed, erp.log_path, out, as_json, killer.step, lambda: killer.marks)
+        evidence = Evidence()
+        killer = Killer(daemon, node, kills, evidence)
+        log = erp.log_path
+        return run_surge(
+            client, pack, cases, seed, log, out, as_json, killer.step, lambda: killer.marks, evidence=evidence
+        )

@@ -41,6 +41,13 @@ class DaemonProcess:
         """What is run."""
         return [sys.executable, str(ROOT / "run.py"), "--json", "--data", str(self.data), "serve"]
 
+    def starved_seconds(self) -> float:
+        """How long its main thread was ready to run and had no processor, in this life; 0 where nobody tells."""
+        try:
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+        except (OSError, IndexError):
+            return 0.0
+
     def start(self, timeout_seconds: float = 60.0) -> Self:
         """Start and wait until it says that it is ready.
 

@@ -14,6 +14,7 @@ import msgspec
 from ops.client import Client, DaemonAway, Refused
 from ops.packs import PackMessage, generate
 from ops.packs.day import DAY_HOURS
+from ops.surge_evidence import Evidence
 
 BATCH = 50
 _RETRY_SECONDS = 0.2
@@ -58,9 +59,13 @@ class Surge:
         tell: Callable[[Progress], None],
         give_up_seconds: float,
         hours: float | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         self._client = client
+        self.evidence = evidence or Evidence()
         self._messages = list(generate(pack, cases, seed, hours or DAY_HOURS))
+        self._own: set[str] = set()
+        self._others: dict[str, dict[str, Any]] = {}
         self._paced = hours is not None
         self._tell = tell
         self._give_up_seconds = give_up_seconds
@@ -82,7 +87,7 @@ class Surge:
         begun = time.monotonic()
         for batch in _batches(self._messages, BATCH, _SPAN_MS if self._paced else None):
             self._await(begun + batch[0].offset_ms / 1000 if self._paced else begun)
-            self._send(batch)
+            self.send(batch)
             self._look_now_and_then()
         moved = time.monotonic()
         settled = -1
@@ -103,7 +108,14 @@ class Surge:
             self._look_now_and_then()
             time.sleep(min(early, _RETRY_SECONDS))
 
-    def _send(self, batch: Sequence[PackMessage]) -> None:
+    def send(self, batch: Sequence[PackMessage]) -> None:
+        """Send some as one batch, again and again while the daemon is away, and keep what was answered.
+
+        Raises:
+            DaemonAway: it stayed away for longer than the patience.
+            Refused: it refuses a message for good.
+        """
+        self._own.update(message.event["id"] for message in batch)
         receipts = self._patiently(lambda: self._client.send([message.event for message in batch]))
         now_ns, now = time.monotonic_ns(), datetime.now(UTC).isoformat()
         for message, receipt in zip(batch, receipts, strict=True):
@@ -121,6 +133,7 @@ class Surge:
             try:
                 return act()
             except DaemonAway as away:
+                self.evidence.gone()
                 problem: Exception = away
                 wait = _RETRY_SECONDS
             except Refused as refused:
@@ -150,8 +163,11 @@ class Surge:
             self._read_outcomes()
             overview = self._client.overview()
         except (DaemonAway, Refused) as problem:
+            if isinstance(problem, DaemonAway):
+                self.evidence.gone()
             self.progress.note = str(problem)
         else:
+            self.evidence.seen(overview)
             self.progress.note = ""
             self.progress.waiting = {row["lane"]: row["waiting"] for row in overview["calls"]}
             self.progress.budget = overview["budget"]
@@ -167,6 +183,10 @@ class Surge:
                 settled_to = item["seq"] if unbroken else settled_to
                 if (row := self._rows.get(item["id"])) is not None:
                     row.update(_outcome(item))
+                    if "ready_ns" not in row and (called_ns := self.evidence.instant(item.get("called_at"))):
+                        row["ready_ns"] = called_ns
+                elif item["id"] not in self._own:
+                    self._others[item["id"]] = item
             if following == after:
                 break
             after = following
@@ -189,8 +209,16 @@ class Surge:
         return {message.key: message.expected for message in self._messages}
 
     def write(self, path: Path) -> None:
-        """The accepted list, one line a message, in order of acceptance."""
-        path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self._rows.values()))
+        """The accepted list, one line a message in order of acceptance, then what was seen besides."""
+        others = [self._other(item) for item in self._others.values()]
+        lines: list[Any] = [*self._rows.values(), *self.evidence.lines(), *others]
+        path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+
+    def _other(self, item: dict[str, Any]) -> dict[str, Any]:
+        """A message that we did not send, as the daemon tells that it was accepted."""
+        accepted_ns = self.evidence.accepted_by(item["accepted_at"])
+        told = {name: value for name, value in _outcome(item).items() if name != "reason"}
+        return {"event": "other", "id": item["id"], "key": item["key"], "accepted_ns": accepted_ns, **told}
 
 
 def _row(message: PackMessage, receipt: dict[str, Any], now: str, now_ns: int) -> dict[str, Any]:

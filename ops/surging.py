@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ops.certificate import certify
-from ops.certificate.model import Certificate
+from ops.certificate import HOUSE, Certificate, Held, Terms, read_accepted, read_log
+from ops.certificate.certify import state
+from ops.certificate.page import page
 from ops.certificate.present import show
 from ops.client import Client
 from ops.foresight import Foresight, sentences
@@ -23,8 +24,11 @@ from ops.report import Foreseen
 from ops.report.build import build_report
 from ops.report.series import Mark
 from ops.surge import Progress, Surge
+from ops.surge_evidence import Evidence
 
 PATIENCE_SECONDS = 120.0
+FAIR = msgspec.structs.replace(HOUSE, idle_percent_max=None)
+"""Shares, turns, floors and refusals. Idleness is stated: it is as much the machine's as the daemon's."""
 _PLAIN_EVERY_SECONDS = 5.0
 
 
@@ -90,15 +94,21 @@ def run_surge(
     step: Callable[[Progress], None] = lambda progress: None,
     marks: Callable[[], Sequence[Mark]] = lambda: (),
     hours: float | None = None,
+    evidence: Evidence | None = None,
+    foresight: Foresight | None = None,
+    previous: str = "",
+    terms: Callable[[], Terms] = lambda: FAIR,
 ) -> int:
     """Send, watch, and (with the ERP's log) certify and draw; the exit code says whether everything held.
 
-    hours: send in the shape of a business day of that length; None: as fast as the daemon takes it.
+    hours: send in the shape of a business day of that length; None: as fast as the daemon takes it. evidence,
+    foresight: others than usual. previous: the hash of the certificate before this one. terms: what it is held to, with
+    the floors and weights that were in force.
     """
     out.mkdir(parents=True, exist_ok=True)
     accepted = out / "accepted.jsonl"
     since_ns = time.monotonic_ns()
-    foresight = Foresight(client)
+    evidence, foresight = evidence or Evidence(), foresight or Foresight(client)
     with Screen(as_json, f"surge {pack}, {cases} cases, seed {seed}") as screen:
 
         def tell(progress: Progress) -> None:
@@ -106,26 +116,29 @@ def run_surge(
             foresight.look(progress)
             step(progress)
 
-        progress = Surge(client, pack, cases, seed, tell, PATIENCE_SECONDS, hours).run(accepted)
-    foreseen = foresight.conclude(out)
+        progress = Surge(client, pack, cases, seed, tell, PATIENCE_SECONDS, hours, evidence).run(accepted)
+    foreseen = foresight.conclude(out, [mark.at_ns for mark in marks()])
     if erp_log is None:
         sys.stdout.write(json.dumps(msgspec.to_builtins(progress)) + "\n" if as_json else _line(progress, 0.0) + "\n")
         return 0 if progress.settled == progress.total else 1
-    return conclude(erp_log, accepted, since_ns, out, progress, as_json, marks(), foreseen)
+    held = Held(since_ns=since_ns, terms=evidence.terms(terms()))
+    (out / "terms.json").write_bytes(msgspec.json.encode(held.terms) + b"\n")
+    certificate = state(read_log(erp_log), read_accepted(accepted), held, previous)
+    return conclude(certificate, erp_log, accepted, out, progress, as_json, marks(), foreseen)
 
 
 def conclude(
+    certificate: Certificate,
     erp_log: Path,
     accepted: Path,
-    since_ns: int,
     out: Path,
     progress: Progress,
     as_json: bool,
     marks: Sequence[Mark],
     foreseen: list[Foreseen],
 ) -> int:
-    """The certificate from the ERP's own log, the report, and one summary."""
-    certificate: Certificate = certify(erp_log, accepted, since_ns=since_ns)
+    """The certificate as JSON, page and text, the report, and one summary."""
+    (out / "certificate.html").write_text(page([certificate]), "utf-8")
     (out / "certificate.json").write_bytes(msgspec.json.format(msgspec.json.encode(certificate)) + b"\n")
     paths = build_report(certificate, erp_log, accepted, out, events=list(marks), foreseen=foreseen)
     if as_json:
@@ -139,5 +152,6 @@ def conclude(
             f"{progress.total - progress.settled} unsettled\n"
             + "".join(f"{line}\n" for line in sentences(foreseen))
             + f"report: {paths.html}\ncertificate: {out / 'certificate.json'}\n"
+            f"again: tidegate certify {erp_log} --accepted {accepted} --terms {out / 'terms.json'}\n"
         )
     return 0 if certificate.verdict == "PASS" else 1

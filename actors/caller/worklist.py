@@ -28,6 +28,8 @@ NEAR = 96
 """Tenants of a lane whose turn is near enough to read ahead for them."""
 BACK_MAX = 8
 """Calls set aside that are brought back at once."""
+USUAL_COST = 1_000
+"""What a call costs that takes as long as calls usually do."""
 _CALLS_TO_LEARN = 8
 """How many calls it takes to learn how long calls of an operation take."""
 
@@ -36,7 +38,7 @@ class Worklist:
     """Ready calls, in the order of the policy. `open`, `due` and `refresh` read; the rest is memory."""
 
     def __init__(self, reads: Reads, system: str, order: Order, cost: Callable[[int], int] = lambda held_ns: 1) -> None:
-        """`cost`: of a call that is in flight for so many nanoseconds."""
+        """`cost`: of a call that is in flight for so many nanoseconds, in any unit; only proportions count."""
         self._backlog = Backlog(reads, system)
         self._system = system
         self._order = order
@@ -54,6 +56,8 @@ class Worklist:
         """Lines with calls at hand, those read longest ago first."""
         self._due_until = 0
         self._takes_ns: dict[str, int] = {}
+        self._usual_ns = 0
+        """How long calls take, whatever their operation."""
 
     # what changes --------------------------------------------------------------------------------------------
 
@@ -158,8 +162,16 @@ class Worklist:
             self._order.fill(place, [], more=True)
 
     def _item(self, call: Call) -> Item:
-        takes_ns = self._takes_ns.get(call.operation, 0)
-        return Item(call.seq, call.place, call.deadline, cost=self._cost(takes_ns))
+        takes_ns = self._takes_ns.get(call.operation, self._usual_ns)
+        return Item(call.seq, call.place, call.deadline, cost=self._shares(takes_ns))
+
+    def _shares(self, held_ns: int) -> int:
+        """What a call costs beside a usual one, under the limits of now.
+
+        In the unit of the limits, what was charged under others (or before it was known how long calls take) would
+        weigh a thousand times as much or as little as what is charged now, and no tenant would have its turn.
+        """
+        return max(1, USUAL_COST * self._cost(held_ns) // max(1, self._cost(self._usual_ns)))
 
     # choosing ------------------------------------------------------------------------------------------------
 
@@ -193,8 +205,9 @@ class Worklist:
         """Its outcome is stored, after it was in flight for so long; if that is `waiting`, it will be offered again."""
         known_ns = self._takes_ns.get(call.operation, held_ns)
         self._takes_ns[call.operation] = known_ns + (held_ns - known_ns) // _CALLS_TO_LEARN
+        self._usual_ns += (held_ns - self._usual_ns) // _CALLS_TO_LEARN if self._usual_ns else held_ns
         item = self._release(call)
-        self._order.ended(item, settled_cost(item.cost, self._cost(held_ns)))
+        self._order.ended(item, settled_cost(item.cost, self._shares(held_ns)))
         if call.status == "waiting":
             self.returned(call.place)
 

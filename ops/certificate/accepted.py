@@ -10,6 +10,9 @@ What the clients know besides, one line each, `event` first:
 {"event":"held","from_ns":..,"to_ns":..,"tenant":"acme","lane":..,"account":..,"why":..}: an order to start nothing of
 that kind was acknowledged at `from_ns` and lifted at `to_ns` (absent: never); no selector: everything.
 {"event":"away","from_ns":..,"to_ns":..,"why":..}: nobody answered at the door.
+{"event":"steered","from_ns":..,"to_ns":..,"why":..}: limits were being changed, at the ERP and in the middleware.
+{"event":"other","id":..,"key":..,"accepted_ns":..,"outcome":..,"reference":..,"amount":..,"currency":..}: a message of
+another producer, by the middleware's own list of what it accepted from whom it does not know.
 """
 
 import hashlib
@@ -46,10 +49,9 @@ class AcceptedRow(Struct, frozen=True):
     ready_ns: int | None = None
 
 
-class Spell(Struct, frozen=True):
+class Spell(Struct, frozen=True, tag_field="event"):
     """A time in which something was held, or nobody was there. Empty selectors select everything."""
 
-    event: Literal["held", "away"]
     from_ns: int
     to_ns: int | None = None
     tenant: str = ""
@@ -67,6 +69,45 @@ class Spell(Struct, frozen=True):
         return self.tenant in ("", row.tenant) and self.lane in ("", row.lane) and self.account in ("", row.account)
 
 
+class Held(Spell, frozen=True, tag="held"):
+    """Nothing of the kind was to start."""
+
+
+class Away(Spell, frozen=True, tag="away"):
+    """Nobody was there."""
+
+
+class Steered(Spell, frozen=True, tag="steered"):
+    """Limits were being changed: the ERP had others than the middleware had been told."""
+
+
+class Other(Struct, frozen=True, tag_field="event", tag="other"):
+    """A message that somebody else sent meanwhile. It accounts for documents that were made after it was accepted."""
+
+    id: str
+    key: str
+    accepted_ns: int
+    outcome: Outcome = "pending"
+    reference: str | None = None
+    amount: str | None = None
+    currency: str | None = None
+
+    def row(self) -> AcceptedRow:
+        """The same as a row, to compare it with its document; of what is not known here nothing is said."""
+        return AcceptedRow(
+            id=self.id,
+            key=self.key,
+            account="",
+            lane="",
+            sequence=0,
+            accepted_ns=self.accepted_ns,
+            outcome=self.outcome,
+            reference=self.reference,
+            amount=self.amount,
+            currency=self.currency,
+        )
+
+
 class AcceptedList(Struct, frozen=True):
     """The rows, one per message id in order of acceptance, and the hash of the bytes they were read from."""
 
@@ -74,6 +115,7 @@ class AcceptedList(Struct, frozen=True):
     sha256: str
     bytes: int
     spells: list[Spell] = []
+    others: list[Other] = []
 
 
 def read_accepted(path: Path) -> AcceptedList:
@@ -82,8 +124,9 @@ def read_accepted(path: Path) -> AcceptedList:
     digest = hashlib.sha256()
     size = 0
     spells: list[Spell] = []
+    others: list[Other] = []
     decode = msgspec.json.Decoder(AcceptedRow).decode
-    decode_spell = msgspec.json.Decoder(Spell).decode
+    decode_event = msgspec.json.Decoder(Held | Away | Steered | Other).decode
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             digest.update(raw)
@@ -92,13 +135,17 @@ def read_accepted(path: Path) -> AcceptedList:
                 raise Unreadable(path.name, number, "the line has no end, so the list is cut short")
             try:
                 if raw.startswith(b'{"event"'):
-                    spells.append(decode_spell(raw))
+                    match decode_event(raw):
+                        case Other() as other:
+                            others.append(other)
+                        case spell:
+                            spells.append(spell)
                     continue
                 row = decode(raw)
             except msgspec.MsgspecError as error:
                 raise Unreadable(path.name, number, f"expected one accepted message; {error}") from None
             rows[row.id] = _newer(rows.get(row.id), row)
-    return AcceptedList(list(rows.values()), digest.hexdigest(), size, spells)
+    return AcceptedList(list(rows.values()), digest.hexdigest(), size, spells, others)
 
 
 def _newer(known: AcceptedRow | None, row: AcceptedRow) -> AcceptedRow:

@@ -1,5 +1,6 @@
 """The whole statement from the two files: read, scan, compare, judge, seal."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def state(log: ErpLog, accepted: AcceptedList | None, held: Held, previous: str 
     tracks = tracks_of(_checked([(-1, named)] if named else log.limit_changes))
     findings = [one for one in (find(timeline, track) for track in tracks) if one.limit != UNLIMITED]
     documents = log.documents()
-    books = Books(accepted.rows, documents, held.since_ns) if accepted is not None else None
+    books = Books(accepted.rows, documents, held.since_ns, accepted.others) if accepted is not None else None
     story = Story(accepted, log, tracks, held.terms, timeline.at) if accepted is not None and accepted.rows else None
     checks = [
         *_chain(log),
@@ -92,7 +93,7 @@ def state(log: ErpLog, accepted: AcceptedList | None, held: Held, previous: str 
             format=CERTIFICATE_FORMAT,
             verdict="FAIL" if reasons else "PASS",
             reasons=reasons,
-            notes=_notes(log, accepted, held),
+            notes=_notes(log, accepted, held, books),
             profile=held.profile or log.profile,
             sources=_sources(log, accepted),
             first_at=timeline.at(span[0]) if span else None,
@@ -142,8 +143,8 @@ def _broken(broken: Check) -> str:
     return f"{broken.promise}: broken {broken.count}x, first {first.key or '(no key)'}: {first.detail}{line}"
 
 
-def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held) -> list[str]:
-    notes = []
+def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held, books: Books | None) -> list[str]:
+    notes = [f"the ERP's log says at line {line}: {note}" for line, note in log.notes]
     since_ns = held.since_ns
     if older := sum(since_ns is not None and document.arrived_ns < since_ns for document in log.documents()):
         notes.append(f"{older} documents are older than the accepted list and were not held against it")
@@ -151,14 +152,19 @@ def _notes(log: ErpLog, accepted: AcceptedList | None, held: Held) -> list[str]:
         notes.append("no accepted list: losses, order, waits and shares were not examined")
     elif held.allow_pending and (open_ := sum(row.outcome == "pending" for row in accepted.rows)):
         notes.append(f"{open_} messages were still pending and were allowed to be")
+    if books is not None and (theirs := sum(books.by_others(document) for document in books.documents)):
+        notes.append(
+            f"{theirs} documents answer messages of other producers, by the middleware's own list of what it accepted"
+        )
     if log.unfinished:
         notes.append(f"{len(log.unfinished)} calls have no end in the log: each counts until the ERP stopped")
     if log.chain.chained and not log.chain.has_head:
         notes.append("no head lies beside the log: whether it was cut at its end cannot be told")
     if not log.chain.chained:
         notes.append("the lines of the log are not chained: whether it was changed cannot be told from it")
-    if lifted := [limits for _, limits in log.limit_changes[1:] if limits != log.limit_changes[0][1]]:
-        notes.append(f"the ERP changed its limits {len(lifted)}x; a window has the one in force at its last call")
+    sets = [limits for _, limits in log.limit_changes]
+    if changes := sum(limits != before for before, limits in itertools.pairwise(sets)):
+        notes.append(f"the ERP changed its limits {changes}x; a window has the one in force at its last call")
     return notes
 
 

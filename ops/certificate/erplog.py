@@ -7,7 +7,7 @@ arrival  {"seq":1,"op":"post","arrived_ns":..,"event":"arrived"}; optional, writ
 end      {"seq":1,"op":"post|find|limits","arrived_ns":..,"ended_ns":..,"status":201,"verdict":..,
           "reference":..,"account":..,"source_document":..,"amount":"12.50","currency":"EUR","code":..,
           "document":..,"answer":..,"retry_after":"30","rule":"post"}
-change   {"event":"limits","at_ns":..,"limits":[..]}; optional, the ERP changed its limits while running
+change   {"event":"limits","at_ns":..,"limits":[..],"note":..}; optional, the ERP changed its limits while running
 
 Any line may end with "chain" (see `chain`). `ops/docs/erp-log.md` tells each field to those who write such a log.
 
@@ -55,6 +55,7 @@ class ErpLog:
         self.op_names: list[str] = []
         self.unfinished: list[int] = []
         self.limit_changes: list[tuple[int, list[Limit]]] = []
+        self.notes: list[tuple[int, str]] = []
         self.restarts = 0
         self.profile: str | None = None
         self.system: str | None = None
@@ -193,6 +194,8 @@ class _Reader:
             raise self._wrong('a change of limits needs "at_ns" and "limits"')
         self._flush_limits(record.at_ns)
         self.log.limit_changes.append((record.at_ns, record.limits))
+        if record.note:
+            self.log.notes.append((self._line, record.note))
 
     def _flush_limits(self, from_ns: int) -> None:
         """Limits of a header without `started_ns` hold from the first thing that happened after it."""

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from ops.certificate.erplog import ErpLog
-from ops.certificate.limits import UNLIMITED, LimitTrack, describe
-from ops.certificate.model import NANOSECONDS_PER_SECOND, CallRef, LimitFinding, Place
+from ops.certificate.limits import FOREVER_NS, UNLIMITED, LimitTrack, describe
+from ops.certificate.model import NANOSECONDS_PER_SECOND, CallRef, LimitFinding, Place, Regime
 from ops.certificate.piecewise import worst_rate_by_last_call
+from ops.certificate.spans import Span
 from ops.certificate.windows import (
     Worst,
     allowed_calls,
@@ -78,6 +79,11 @@ def find(timeline: Timeline, track: LimitTrack) -> LimitFinding:
     """Hold the whole log against one limit."""
     if track.op is not None:
         timeline = timeline.only(track.op)
+    found = _find(timeline, track)
+    return found if track.constant is not None else replace(found, regimes=list(_regimes(timeline, track)))
+
+
+def _find(timeline: Timeline, track: LimitTrack) -> LimitFinding:
     scan = {"rate": _rate, "concurrent": _concurrent, "execution": _execution}[track.kind]
     if track.per is None:
         return scan(timeline, track)
@@ -85,6 +91,33 @@ def find(timeline: Timeline, track: LimitTrack) -> LimitFinding:
     worst = min(found, key=lambda one: (one.margin, -one.worst))
     violations = sum(one.violations for one in found)
     return replace(worst, over=violations > 0, violations=violations, used_percent=None)
+
+
+def _regimes(timeline: Timeline, track: LimitTrack) -> Iterator[Regime]:
+    """Each value that the limit had, with the worst case while it was in force."""
+    unit = NANOSECONDS_PER_SECOND if track.kind == "execution" else 1
+    parts = [timeline] if track.per is None else list(timeline.each())
+    for span, limit in track.regimes():
+        found = [_worst_within(part, track, span) for part in parts] or [Worst(allowed=limit * unit)]
+        worst = max(found, key=lambda one: one.worst)
+        yield Regime(
+            limit=limit,
+            from_at=timeline.at(span.start_ns) if span.start_ns >= 0 else None,
+            until_at=timeline.at(span.end_ns) if span.end_ns < FOREVER_NS else None,
+            worst=worst.worst if unit == 1 else worst.worst / unit,
+            margin=limit - (worst.worst if unit == 1 else worst.worst / unit),
+            violations=sum(one.violations for one in found),
+        )
+
+
+def _worst_within(timeline: Timeline, track: LimitTrack, span: Span) -> Worst:
+    match track.kind:
+        case "rate":
+            return worst_rate_by_last_call(timeline.arrivals, track, span)
+        case "concurrent":
+            return worst_concurrency(timeline.arrivals, timeline.ends, track, span)
+        case _:
+            return worst_execution(timeline.arrivals, timeline.ends, track, span)
 
 
 def _rate(timeline: Timeline, track: LimitTrack) -> LimitFinding:

@@ -8,7 +8,7 @@ a refusal told to stay away is nobody's idleness.
 
 from collections.abc import Sequence
 
-from ops.certificate.accepted import Spell
+from ops.certificate.accepted import Away, Spell, Steered
 from ops.certificate.erplog import ErpLog
 from ops.certificate.freezes import freezes_of
 from ops.certificate.model import NANOSECONDS_PER_SECOND, Idle
@@ -21,7 +21,7 @@ from ops.certificate.waiting import Waiter
 def idle_of(waiters: Sequence[Waiter], spells: Sequence[Spell], log: ErpLog, room: Room, terms: Terms) -> Idle | None:
     """None if nothing ever had to wait, or no limit says what room is."""
     waited = union(Span(one.ready_ns, one.start_ns) for one in waiters)
-    away = [Span(one.from_ns, one.until_ns) for one in spells if one.event == "away"]
+    away = [Span(one.from_ns, one.until_ns) for one in spells if isinstance(one, Away | Steered)]
     excused = union([*away, *(Span(one.from_ns, one.over_ns) for one in freezes_of(log) if not one.account)])
     waited = without(waited, excused)
     if not waited or not room.known:

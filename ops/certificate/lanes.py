@@ -28,13 +28,15 @@ class LaneRun(Struct, frozen=True):
     lane: str
     from_ns: int
     calls: int
+    until_ns: int
 
 
 class Lanes:
-    """All lanes of a run, side by side."""
+    """All lanes of a run, side by side. What is owed to a lane may be forgotten each time that nobody was there."""
 
-    def __init__(self, waiters: Sequence[Waiter], terms: Terms) -> None:
+    def __init__(self, waiters: Sequence[Waiter], terms: Terms, restarts: Counter | None = None) -> None:
         self._terms = terms
+        self._restarts = restarts or Counter(())
         self.lanes = sorted({one.row.lane for one in waiters}, key=self._rank)
         self._waiters = {lane: [one for one in waiters if one.row.lane == lane] for lane in self.lanes}
         self._starts = {
@@ -83,9 +85,9 @@ class Lanes:
                 cuts.append(span.end_ns)
             pairs = itertools.pairwise(cuts)
             yield max(
-                (LaneRun(lane, start, sum(one.between(start, end) for one in others)) for start, end in pairs),
+                (LaneRun(lane, start, sum(one.between(start, end) for one in others), end) for start, end in pairs),
                 key=lambda run: run.calls,
-                default=LaneRun(lane, span.start_ns, 0),
+                default=LaneRun(lane, span.start_ns, 0, span.end_ns),
             )
 
     def spells(self, lane: str) -> Iterator[LaneSpell]:
@@ -98,9 +100,9 @@ class Lanes:
             counts[lane] += self._starts[lane].until(span.end_ns) - self._starts[lane].before(span.end_ns)
             starts = sum(counts.values())
             due = sum(-(-starts // max(periods[other] - early, 1)) for other in lower if other in periods)
-            yield LaneSpell(
-                lane, span, starts, counts[lane], sum(counts[other] for other in lower), due + self._terms.transit_calls
-            )
+            lives = 1 + self._restarts.between(span.start_ns, span.end_ns)
+            allowed = due + lives * self._terms.transit_calls
+            yield LaneSpell(lane, span, starts, counts[lane], sum(counts[other] for other in lower), allowed)
 
     # what is broken --------------------------------------------------------------------------------------------
 
@@ -110,7 +112,8 @@ class Lanes:
             if lane not in self._waiters:
                 continue
             for run in self.runs(lane):
-                if run.calls > period - 1 + self._terms.transit_calls:
+                lives = 1 + self._restarts.between(run.from_ns, run.until_ns)
+                if run.calls > lives * (period - 1 + self._terms.transit_calls):
                     yield run.from_ns, Example(lane, f"{run.calls} calls of other lanes in a row while it waited")
 
     def not_strict(self) -> Iterator[tuple[int, Example]]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from ops.certificate.model import Limit, LimitKind, WrongUse
+from ops.certificate.spans import Span
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "day": 86400, "month": 31 * 86400}
 _SCOPED = re.compile(r"^(?:([a-z][a-z0-9_-]*)\s*:\s*)?(.*?)(\s+per object)?$")
 _WINDOW = re.compile(r"^(\d+)\s*(exec(?:ution-seconds)?\s*)?/\s*(\d+)?\s*(ms|s|min|m|month|h|day|d)$")
 _CONCURRENT = re.compile(r"^(\d+)\s*concurrent$")
 UNLIMITED = float("inf")
+FOREVER_NS = 1 << 62
 PROFILES_PATH = Path(__file__).parents[1] / "profiles.toml"
 Key = tuple[LimitKind, int | float | None, str | None, Literal["object"] | None]
 
@@ -51,12 +53,14 @@ class LimitTrack:
     def current(self) -> int | float:
         return self._limits[-1]
 
-    def allowed(self, start_ns: int, end_ns: int) -> int | float:
-        """The highest limit in force at any instant of [start_ns, end_ns].
+    def regimes(self) -> list[tuple[Span, int | float]]:
+        """What was in force from when to when, spells without a limit left out."""
+        ends = [*self._from_ns[1:], FOREVER_NS]
+        spans = (Span(start, end) for start, end in zip(self._from_ns, ends, strict=True))
+        return [(span, limit) for span, limit in zip(spans, self._limits, strict=True) if limit != UNLIMITED]
 
-        A window that straddles a change is judged by the more generous side: the calls before the
-        change were lawful when they were made. Windows wholly inside a regime get no such grace.
-        """
+    def allowed(self, start_ns: int, end_ns: int) -> int | float:
+        """The highest limit in force at any instant of [start_ns, end_ns]."""
         first = max(bisect_right(self._from_ns, start_ns) - 1, 0)
         last = max(bisect_right(self._from_ns, end_ns), first + 1)
         return max(self._limits[first:last])

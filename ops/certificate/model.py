@@ -63,11 +63,26 @@ class Place(Struct, frozen=True):
     calls: list[CallRef]
 
 
+class Regime(Struct, frozen=True):
+    """One value of a limit that changed: the worst case while it was in force, by the last call of each window.
+
+    until_at: None if it was in force to the end. Names and units as in LimitFinding.
+    """
+
+    limit: int | float
+    from_at: str | None
+    until_at: str | None
+    worst: int | float
+    margin: int | float
+    violations: int
+
+
 class LimitFinding(Struct, frozen=True):
     """The worst case found for one limit over every window. `margin` < 0 means over the limit.
 
     worst: calls (rate, concurrent) or seconds (execution). violations: windows, or arrivals for
     concurrency, that broke it. used_percent: of what the limit allowed between first and last post.
+    regimes: one for each value that it had, if it changed.
     """
 
     name: str
@@ -80,6 +95,7 @@ class LimitFinding(Struct, frozen=True):
     violations: int
     where: Place | None
     used_percent: float | None
+    regimes: list[Regime] = []
 
 
 class Example(Struct, frozen=True):

@@ -1,10 +1,10 @@
 """Nothing lost, nothing twice: the accepted list and the ERP's documents, compared both ways."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 
-from ops.certificate.accepted import AcceptedRow
+from ops.certificate.accepted import AcceptedRow, Other
 from ops.certificate.model import Check, Example
 from ops.certificate.records import Document
 
@@ -22,12 +22,20 @@ def check(name: str, promise: str, broken: Iterable[Example] | None) -> Check:
 class Books:
     """Both sides, found by business key. A message belongs to a document by `key`, else by `reference`.
 
-    Documents that were made before `since_ns` answer to somebody else's list.
+    Documents that were made before `since_ns` answer to somebody else's list. Messages of `others` account for
+    documents that were made after they were accepted, and must agree with them like any other.
     """
 
-    def __init__(self, rows: list[AcceptedRow], documents: list[Document], since_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        rows: list[AcceptedRow],
+        documents: list[Document],
+        since_ns: int | None = None,
+        others: Sequence[Other] = (),
+    ) -> None:
         self._since_ns = since_ns
         self.rows = rows
+        self.told = [*rows, *(other.row() for other in others)]
         self.documents = documents
         self._by_source: dict[str, Document] = {}
         self._by_reference: dict[str, Document] = {}
@@ -36,8 +44,13 @@ class Books:
             self._by_reference.setdefault(document.reference, document)
         self._asked = {row.key for row in rows}
         self._references = {row.reference for row in rows if row.reference}
+        self._asked_elsewhere: dict[str, int] = {}
+        for other in others:
+            for name in filter(None, (other.key, other.reference)):
+                known_ns = self._asked_elsewhere.get(name, other.accepted_ns)
+                self._asked_elsewhere[name] = min(known_ns, other.accepted_ns)
         self._outcomes: dict[str, set[str | None]] = defaultdict(set)
-        for row in rows:
+        for row in self.told:
             self._outcomes[row.key].add(row.outcome)
 
     def document_of(self, row: AcceptedRow) -> Document | None:
@@ -49,7 +62,16 @@ class Books:
         """Whether a message of the list led to it, or it is older than the list."""
         if self._since_ns is not None and document.arrived_ns < self._since_ns:
             return True
+        return self._by_us(document) or self.by_others(document)
+
+    def _by_us(self, document: Document) -> bool:
         return document.source_document in self._asked or document.reference in self._references
+
+    def by_others(self, document: Document) -> bool:
+        """Whether another producer's message, and none of the list, led to it; not before it was accepted."""
+        names = (document.source_document, document.reference)
+        since_ns = min((self._asked_elsewhere[name] for name in names if name in self._asked_elsewhere), default=None)
+        return since_ns is not None and since_ns <= document.arrived_ns and not self._by_us(document)
 
     def posted(self, row: AcceptedRow) -> bool:
         """Whether any message with the row's key was told "posted": a twin of a refused one may be."""
@@ -92,7 +114,7 @@ def _broken(
 
 
 def _lost(books: Books) -> Iterator[Example]:
-    for row in books.rows:
+    for row in books.told:
         if row.outcome == "posted" and books.document_of(row) is None:
             yield Example(row.key, f"message {row.id} was told posted; the log has no document for it")
 
@@ -111,14 +133,14 @@ def _pending(books: Books) -> Iterator[Example]:
 
 
 def _refused_yet_there(books: Books) -> Iterator[Example]:
-    for row in books.rows:
+    for row in books.told:
         document = books.document_of(row)
         if row.outcome == "refused" and document is not None and not books.posted(row):
             yield Example(row.key, f"message {row.id} was told refused; {document.document} exists")
 
 
 def _unapproved(books: Books) -> Iterator[Example]:
-    for row in books.rows:
+    for row in books.told:
         document = books.document_of(row)
         if row.outcome == "approval" and document is not None and not books.posted(row):
             yield Example(row.key, f"message {row.id} waits for approval; {document.document} exists")
@@ -135,7 +157,7 @@ def _unrequested(books: Books) -> Iterator[Example]:
 
 
 def _different(books: Books) -> Iterator[Example]:
-    for row in books.rows:
+    for row in books.told:
         document = books.document_of(row)
         if document is None:
             continue

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from ops.certificate.model import Certificate, LaneService, LimitFinding, Service, TenantService
-from ops.certificate.present import COLUMNS, newcomer_line, table_rows
+from ops.certificate.model import Certificate, LaneService, LimitFinding, Regime, Service, TenantService
+from ops.certificate.present import COLUMNS, check_row, newcomer_line
 
 CALLS_SHOWN = 25
 _STYLE = """
@@ -47,9 +47,10 @@ def _system(one: Certificate) -> Iterator[str]:
     yield f'<h2>{escape(one.profile or "unnamed")}: <span class="{one.verdict}">{one.verdict}</span></h2>'
     if one.reasons:
         yield f"<section><h3>Why it fails</h3>{_list(one.reasons)}</section>"
-    yield _section("Every limit, every window", "", _table(_LIMIT_COLUMNS, (_limit_row(limit) for limit in one.limits)))
+    limits = (row for limit in one.limits for row in (_limit_row(limit), *map(_regime_row, limit.regimes)))
+    yield _section("Every limit, every window", "", _table(_LIMIT_COLUMNS, limits))
     yield from (_where(limit) for limit in one.limits if limit.where is not None)
-    rows = (_promise_row(row) for row in table_rows(one)[len(one.limits) :])
+    rows = (_promise_row(check_row(check)) for check in one.checks)
     yield _section("Promises", "", _table((*COLUMNS[:3], COLUMNS[4]), rows))
     if one.service is not None:
         yield from _service(one.service)
@@ -68,6 +69,17 @@ def _limit_row(limit: LimitFinding) -> Iterator[str]:
     yield "" if limit.used_percent is None else f"{limit.used_percent:g}%"
     yield escape((limit.where.start_at or str(limit.where.start_ns)) if limit.where else "")
     yield f'<b class="bad">over {limit.violations}x</b>' if limit.over else "holds"
+
+
+def _regime_row(regime: Regime) -> Iterator[str]:
+    yield f'<span class="soft">{regime.limit:g}, {escape(regime.from_at or "at first")}</span>'
+    yield f"{regime.worst:g}"
+    part = min(100.0, 100 * regime.worst / regime.limit)
+    yield f'<div class="bar"><i class="{"over" if regime.violations else ""}" style="width:{part:.1f}%"></i></div>'
+    yield f"{regime.margin:g}"
+    yield ""
+    yield escape(f"to {regime.until_at}" if regime.until_at else "")
+    yield f'<b class="bad">over {regime.violations}x</b>' if regime.violations else "holds"
 
 
 def _where(limit: LimitFinding) -> str:

@@ -8,17 +8,22 @@ Every window ends at some call once its right edge is slid to its last call, and
 (t - W, t] over all arrivals t hold the worst case, each with one limit.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from ops.certificate.limits import LimitTrack
+from ops.certificate.spans import Span
 from ops.certificate.windows import Worst
 
 
-def worst_rate_by_last_call(arrivals: Sequence[int], track: LimitTrack) -> Worst:
-    """The window with the least room over sorted arrival instants. O(n)."""
+def worst_rate_by_last_call(arrivals: Sequence[int], track: LimitTrack, within: Span | None = None) -> Worst:
+    """The window with the least room over sorted arrival instants; `within`: whose last call is in that spell. O(n)."""
     worst = Worst(allowed=track.current)
-    first = 0
-    for last, last_ns in enumerate(arrivals):
+    first, begin, end = 0, 0, len(arrivals)
+    if within is not None:
+        begin, end = bisect_left(arrivals, within.start_ns), bisect_left(arrivals, within.end_ns)
+    for last in range(begin, end):
+        last_ns = arrivals[last]
         if last + 1 < len(arrivals) and arrivals[last + 1] == last_ns:
             continue
         while arrivals[first] <= last_ns - track.window_ns:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TextIO
 
-from ops.certificate.model import Certificate, Check, LimitFinding, Place, Service, Turn
+from ops.certificate.model import Certificate, Check, LimitFinding, Place, Regime, Service, Turn
 
 try:
     from rich.console import Console
@@ -38,7 +38,12 @@ def verdict_line(certificate: Certificate) -> str:
 
 def table_rows(certificate: Certificate) -> list[Row]:
     """One row per limit, then one per promise about money and order."""
-    return [_limit_row(one) for one in certificate.limits] + [_check_row(one) for one in certificate.checks]
+    return limit_rows(certificate) + [check_row(one) for one in certificate.checks]
+
+
+def limit_rows(certificate: Certificate) -> list[Row]:
+    """One row per limit, and one for each value that it had if it changed."""
+    return [row for one in certificate.limits for row in (_limit_row(one), *map(_regime_row, one.regimes))]
 
 
 def plain_lines(certificate: Certificate) -> Iterator[str]:
@@ -62,12 +67,25 @@ def _limit_row(finding: LimitFinding) -> Row:
     )
 
 
+def _regime_row(regime: Regime) -> Row:
+    """One value of a limit that changed: the row of the limit is above it."""
+    since = f"from {_time_of_day(regime.from_at)}" if regime.from_at else "at first"
+    until = f" to {_time_of_day(regime.until_at)}" if regime.until_at else ""
+    verdict = f"OVER {regime.violations}x" if regime.violations else "holds"
+    return (f"  {since}{until}", f"{regime.limit:g}", f"{regime.worst:g}", f"{regime.margin:g}", verdict)
+
+
 def _clock(place: Place) -> str:
     """Time of day is enough for a table; the reasons and the JSON have the whole instant."""
-    return place.start_at.partition("T")[2].rstrip("Z") if place.start_at else str(place.start_ns)
+    return _time_of_day(place.start_at) if place.start_at else str(place.start_ns)
 
 
-def _check_row(check: Check) -> Row:
+def _time_of_day(instant: str) -> str:
+    return instant.partition("T")[2].rstrip("Z")
+
+
+def check_row(check: Check) -> Row:
+    """One promise about money, order or service, as the columns of the table."""
     verdict = {True: "holds", False: "BROKEN", None: "stated" if check.worst else "not examined"}[check.holds]
     worst = check.worst
     if check.holds is False or (check.holds and not worst):

@@ -52,6 +52,7 @@ class Record(Struct, gc=False):
     wall_at_zero: str | None = None
     started_ns: int | None = None
     at_ns: int | None = None
+    note: str | None = None
     retry_after: str | None = None
     rule: str | None = None
     chain: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from ops.certificate.accepted import AcceptedList
+from ops.certificate.accepted import AcceptedList, Away, Held
 from ops.certificate.erplog import LOOKUP_OPS, ErpLog
 from ops.certificate.fairness import fairness_of
 from ops.certificate.freezes import freezes_of, herds, ignored
@@ -15,6 +15,7 @@ from ops.certificate.limits import LimitTrack
 from ops.certificate.model import NANOSECONDS_PER_SECOND, Check, Example, Service, TenantService, Turn
 from ops.certificate.money import check
 from ops.certificate.room import Room
+from ops.certificate.spans import Counter
 from ops.certificate.terms import Terms
 from ops.certificate.turns import LaneStory, newcomer_of, weight_of
 from ops.certificate.waiting import Waiter, waiters_of
@@ -40,8 +41,9 @@ class Story:
         self._terms = terms
         room = Room(log, tracks, terms)
         self.waiters = waiters_of(accepted.rows, accepted.spells, log, room, terms)
-        self.lanes = Lanes(self.waiters, terms)
-        stories = [LaneStory(lane, self.lanes.of(lane), terms) for lane in self.lanes.lanes]
+        restarts = Counter(one.until_ns for one in accepted.spells if isinstance(one, Away))
+        self.lanes = Lanes(self.waiters, terms, restarts)
+        stories = [LaneStory(lane, self.lanes.of(lane), terms, restarts) for lane in self.lanes.lanes]
         turns = {story.lane: list(story.turns()) for story in stories}
         self.turns = [turn for own in turns.values() for turn in own]
         newcomers = [newcomer_of(story, turns[story.lane]) for story in stories]
@@ -159,14 +161,14 @@ class Story:
         return _told("work-conservation", promise, None if most is None else broken, bound, said)
 
     def _held(self) -> Iterator[Check]:
-        holds = [spell for spell in self._accepted.spells if spell.event == "held"]
+        holds = [spell for spell in self._accepted.spells if isinstance(spell, Held)]
         if holds:
             said = f"{len(holds)} holds"
             yield _told("held", "nothing of what is held starts", self._started_held(), "0 calls", said)
 
     def _started_held(self) -> Iterator[Example]:
         rows = {row.key: row for row in self._accepted.rows}
-        holds = [spell for spell in self._accepted.spells if spell.event == "held"]
+        holds = [spell for spell in self._accepted.spells if isinstance(spell, Held)]
         for index, subject in enumerate(self._log.subjects):
             row = rows.get(subject)
             if row is None or self._log.op(index) in LOOKUP_OPS:

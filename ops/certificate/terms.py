@@ -26,7 +26,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants have guaranteed minima, which go before shares, up to twice as many rounds).
     idle_percent_max: of the time in which work waited. lane_wait_max_seconds: from acceptance to the first call.
     freezes: refusals are respected for as long as they say, and one probe goes first.
-    ready_seconds: from acceptance (or from the end of the call before it in its key) until a call may be expected.
+    ready_seconds: from acceptance (from the end of a hold, or of the call before it in its key) until a call may be
+    expected.
     transit_calls: calls that may have been on their way when something changed. reaction_seconds: the same in time.
     lost_seconds: so long a call without an answer may be taken to be in progress.
     """

@@ -3,6 +3,7 @@
 A tenant that waits in a lane gets a turn per round; a round has one turn for each tenant that waits there, as many
 calls as its weight is higher. So a message at the head is overtaken by at most one round, and by the call that was
 about to go when it came. Counted are first calls of messages, lane by lane: what is sent again is nobody's turn.
+What is owed need not outlive the one who owes it: each time that nobody was there, the count may begin anew.
 """
 
 from bisect import bisect_left
@@ -28,8 +29,9 @@ def weight_of(terms: Terms, tenant: str, at_ns: int) -> float:
 class LaneStory:
     """Everything that waited in one lane, by tenant."""
 
-    def __init__(self, lane: str, waiters: Sequence[Waiter], terms: Terms) -> None:
+    def __init__(self, lane: str, waiters: Sequence[Waiter], terms: Terms, restarts: Counter | None = None) -> None:
         self.lane = lane
+        self._restarts = restarts or Counter(())
         self.waiters = waiters
         self.by_tenant: dict[str, list[Waiter]] = defaultdict(list)
         for waiter in waiters:
@@ -78,6 +80,7 @@ class LaneStory:
         overtaken = self._all_starts.between(since_ns, until_ns) - self._own_starts[tenant].between(since_ns, until_ns)
         round_calls = self._round(tenant, since_ns, until_ns)
         rounds = self._terms.turn_rounds if self._terms.turn_rounds is not None else 1.0
+        lives = 1 + self._restarts.between(since_ns, until_ns)
         return Turn(
             key=waiter.row.key,
             tenant=tenant,
@@ -86,7 +89,7 @@ class LaneStory:
             started_ns=until_ns if waiter.started else None,
             overtaken_by=overtaken,
             round_calls=round_calls,
-            bound_calls=rounds * round_calls + self._terms.turn_calls + self._terms.transit_calls,
+            bound_calls=lives * (rounds * round_calls + self._terms.turn_calls + self._terms.transit_calls),
             behind=self._queue.length(since_ns) - self._own_queue[tenant].length(since_ns),
             line=waiter.line,
         )

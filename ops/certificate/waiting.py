@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from ops.certificate.accepted import AcceptedRow, Spell
+from ops.certificate.accepted import AcceptedRow, Held, Spell
 from ops.certificate.erplog import LOOKUP_OPS, ErpLog
 from ops.certificate.room import Room
 from ops.certificate.terms import Terms
@@ -40,7 +40,7 @@ def waiters_of(
 ) -> list[Waiter]:
     """Everything that waited, in order of its start."""
     calls = _Calls(log)
-    held = [spell for spell in spells if spell.event == "held"]
+    held = [spell for spell in spells if isinstance(spell, Held)]
     lines: dict[tuple[str, str, str], list[AcceptedRow]] = defaultdict(list)
     for row in _first_of_each_key(rows):
         lines[row.tenant, row.account, row.lane].append(row)
@@ -54,7 +54,7 @@ def waiters_of(
             ready_ns = max(row.accepted_ns, row.ready_ns or 0, free_ns) + terms.ready_ns
             waiter = Waiter(row, ready_ns, calls.end_ns if start_ns is None else start_ns, start_ns is not None)
             waiter.line = calls.line(row)
-            _hold(waiter, held)
+            _hold(waiter, held, terms.ready_ns)
             waiter.ready_ns = room.of_object(row.account, waiter.ready_ns, waiter.start_ns)
             found.append(waiter)
             free_ns = calls.over_ns(row) if waiter.started else 1 << 62
@@ -69,11 +69,11 @@ def _first_of_each_key(rows: Sequence[AcceptedRow]) -> Iterable[AcceptedRow]:
             yield row
 
 
-def _hold(waiter: Waiter, held: Sequence[Spell]) -> None:
+def _hold(waiter: Waiter, held: Sequence[Spell], ready_ns: int) -> None:
     """What was held while it waited could go, at the earliest, when the hold was lifted."""
     for spell in held:
         if spell.covers(waiter.row) and spell.from_ns < waiter.start_ns and spell.until_ns > waiter.ready_ns:
-            waiter.ready_ns = min(spell.until_ns, waiter.start_ns)
+            waiter.ready_ns = min(spell.until_ns + ready_ns, waiter.start_ns)
 
 
 class _Calls:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ops.certificate.limits import LimitTrack
 from ops.certificate.model import NANOSECONDS_PER_SECOND
+from ops.certificate.spans import Span
 
 
 class Worst(Struct):
@@ -51,8 +52,13 @@ def worst_rate(arrivals: Sequence[int], track: LimitTrack) -> Worst:
     return worst
 
 
-def worst_concurrency(arrivals: Sequence[int], ends: Sequence[int], track: LimitTrack) -> Worst:
-    """Most calls at one instant; both sequences sorted, each by itself. `violations` counts instants."""
+def worst_concurrency(
+    arrivals: Sequence[int], ends: Sequence[int], track: LimitTrack, within: Span | None = None
+) -> Worst:
+    """Most calls at one instant; both sequences sorted, each by itself. `violations` counts instants.
+
+    within: only instants at which a call arrived in that spell.
+    """
     worst = Worst(allowed=track.current)
     gone = 0
     for index, arrived_ns in enumerate(arrivals):
@@ -60,22 +66,35 @@ def worst_concurrency(arrivals: Sequence[int], ends: Sequence[int], track: Limit
             gone += 1
         if index + 1 < len(arrivals) and arrivals[index + 1] == arrived_ns:
             continue
-        worst.meet(index + 1 - gone, track.allowed(arrived_ns, arrived_ns), arrived_ns)
+        if within is None or within.start_ns <= arrived_ns < within.end_ns:
+            worst.meet(index + 1 - gone, track.allowed(arrived_ns, arrived_ns), arrived_ns)
     return worst
 
 
-def worst_execution(arrivals: Sequence[int], ends: Sequence[int], track: LimitTrack) -> Worst:
+def worst_execution(
+    arrivals: Sequence[int], ends: Sequence[int], track: LimitTrack, within: Span | None = None
+) -> Worst:
     """Most execution time (ns, all calls added) that falls inside one window; calls are cut at its edges.
 
     The time spent inside [s, s + W) is piecewise linear in s, so its peak is where either edge meets an
-    arrival or an end. A limit of L seconds allows L x 1e9 ns.
+    arrival or an end. A limit of L seconds allows L x 1e9 ns. A window is held to the limit that was in force at its
+    last call; one whose right edge meets an arrival, to the narrower of those before and after it.
+
+    within: only windows whose last call arrived in that spell.
     """
     busy = _BusyTime(arrivals, ends)
     edges = {edge for instant in busy.instants for edge in (instant, instant - track.window_ns)}
     worst = Worst(allowed=track.current * NANOSECONDS_PER_SECOND)
     for start_ns in sorted(edges):
         edge_ns = start_ns + track.window_ns
-        allowed = track.allowed(start_ns, edge_ns - 1) * NANOSECONDS_PER_SECOND
+        lasts = {
+            arrivals[place - 1] for place in (bisect_left(arrivals, edge_ns), bisect_right(arrivals, edge_ns)) if place
+        }
+        if within is not None:
+            lasts = {last_ns for last_ns in lasts if within.start_ns <= last_ns < within.end_ns}
+        if not lasts:
+            continue
+        allowed = min(track.allowed(last_ns, last_ns) for last_ns in lasts) * NANOSECONDS_PER_SECOND
         worst.meet(busy.until(edge_ns) - busy.until(start_ns), allowed, start_ns)
     return worst
 

@@ -14,7 +14,8 @@ TENANTS_SHOWN = 30
 class Foreseen(Struct, frozen=True):
     """A forecast of the run and what came true, in seconds from when it was asked. None: never, or not yet.
 
-    asked_seconds: from the start of the run. what: `everything`, `lane bulk`, `tenant acme`.
+    asked_seconds: from the start of the run. what: `everything`, `lane bulk`, `tenant acme`. steps: how often
+    somebody changed limits, killed the daemon and the like between question and truth, which no forecast knows.
     """
 
     asked_seconds: float
@@ -26,6 +27,7 @@ class Foreseen(Struct, frozen=True):
     truth: float | None
     held: bool = False
     """It said that a person has to act first, and who: nothing that could come true or not."""
+    steps: int = 0
 
     @property
     def verdict(self) -> str:
@@ -70,13 +72,11 @@ def tenants_section(tenants: Sequence[TenantWaits]) -> str:
 
 def foreseen_section(foreseen: Sequence[Foreseen]) -> str:
     """What was forecast during the run, and what came true."""
-    known = [one for one in foreseen if one.truth is not None and not one.held]
-    inside = sum(one.verdict == "within" for one in known)
     lead = (
         f"Time until the last of the calls that waited then was done; the interval is meant to hold in four cases of "
-        f"five. Here it held in {inside} of {len(known)}; those of one moment share their luck."
+        f"five. Here: {held_of(foreseen)}; those of one moment share their luck."
     )
-    columns = ("asked after", "time to drain of", "waiting", "likely", "between", "came true", "")
+    columns = ("asked after", "time to drain of", "waiting", "likely", "between", "came true", "steps meanwhile", "")
     rows = (
         (
             duration(one.asked_seconds),
@@ -85,12 +85,25 @@ def foreseen_section(foreseen: Sequence[Foreseen]) -> str:
             _time(one.likely),
             f"{_time(one.low)} .. {_time(one.high)}",
             "-" if one.truth is None else duration(one.truth),
+            f"{one.steps}",
             one.verdict,
         )
         for one in foreseen
         if not one.what.startswith("tenant")
     )
     return table("What was forecast, and what came true", lead, columns, rows)
+
+
+def held_of(foreseen: Sequence[Foreseen]) -> str:
+    """How many held, those apart after which somebody intervened."""
+    known = [one for one in foreseen if one.truth is not None and not one.held]
+    calm = [one for one in known if not one.steps]
+    said = f"{sum(one.verdict == 'within' for one in calm)} of {len(calm)} within their interval"
+    if len(calm) == len(known):
+        return said
+    rest = [one for one in known if one.steps]
+    inside = sum(one.verdict == "within" for one in rest)
+    return f"{said}, and {inside} of {len(rest)} of those with interventions after they were asked"
 
 
 def _time(seconds: float | None) -> str:

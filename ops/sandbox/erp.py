@@ -88,8 +88,11 @@ class Erp:
         self._profile_json = msgspec.json.encode(profile)
         self._running: dict[int, Call] = {}
 
-    def change_limits(self, limits: Sequence[Limit]) -> None:
-        """Other limits for every call that arrives from now on; what arrived before counts in them too."""
+    def change_limits(self, limits: Sequence[Limit], note: str = "") -> None:
+        """Other limits for every call that arrives from now on; what arrived before counts in them too.
+
+        note: why, for those who read the log.
+        """
         self.profile = Profile(self.profile.profile, tuple(limits))
         self._profile_json = msgspec.json.encode(self.profile)
         past = self._journal.read_past()
@@ -97,7 +100,7 @@ class Erp:
         self._admission.remember(past.arrivals, past.ends)
         for call in self._running.values():
             self._admission.resume(call.arrived_ns, call.op, call.touched)
-        self._journal.limits(limits, self._clock_ns())
+        self._journal.limits(limits, self._clock_ns(), note)
 
     def now(self) -> datetime:
         """The ERP's wall clock, wrong by as much as the `clock` fault says."""

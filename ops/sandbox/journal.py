@@ -151,9 +151,10 @@ class Journal:
             )
         )
 
-    def limits(self, limits: Sequence[Limit], at_ns: int) -> None:
+    def limits(self, limits: Sequence[Limit], at_ns: int, note: str = "") -> None:
         """Write that other limits are in force from `at_ns` on, for every call that arrives then or later."""
-        self._write({"event": "limits", "at_ns": at_ns, "limits": list(limits)})
+        line = {"event": "limits", "at_ns": at_ns, "limits": list(limits)}
+        self._write({**line, "note": note} if note else line)
 
     def close(self) -> None:
         """Close the file and give it free."""

@@ -138,12 +138,13 @@ class SandboxProcess:
         """The faults that are on, as {"fault": ..., "hits": n}. Raises OSError when there is no answer."""
         return self._faults("GET", None)
 
-    def set_limits(self, *words: str) -> None:
-        """Replace its limits ("5/1s", "5 concurrent") for every call that arrives from now on; its log tells from when.
+    def set_limits(self, *words: str, note: str = "") -> None:
+        """Replace its limits ("5/1s", "5 concurrent") for every call that arrives from now on; its log tells from when,
+        and the note.
 
         Raises SandboxError when one is not understood, OSError when the ERP does not answer.
         """
-        self._ask("/sandbox/limits", "PUT", json.dumps({"limits": words}).encode())
+        self._ask("/sandbox/limits", "PUT", json.dumps({"limits": words, "note": note}).encode())
 
     def documents(self) -> list[Document]:
         """All committed documents in the order of posting, read from the ledger file; works while it is down.

@@ -116,7 +116,8 @@ class Application:
 
     def _control_limits(self, body: bytes) -> Reply:
         try:
-            self._erp.change_limits([parse_limit(words) for words in msgspec.json.decode(body, type=_Words).limits])
+            wanted = msgspec.json.decode(body, type=_Words)
+            self._erp.change_limits([parse_limit(words) for words in wanted.limits], wanted.note)
         except (msgspec.DecodeError, RecursionError, LimitError) as error:
             return problem(422, "limits.invalid", f"the limits stay as they were: {error}")
         return Reply(200, "read", msgspec.json.encode(self._erp.profile), content_type=JSON)
@@ -130,6 +131,7 @@ class Application:
 
 class _Words(msgspec.Struct, forbid_unknown_fields=True):
     limits: list[str]
+    note: str = ""
 
 
 def _read_headers(call: Call, headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -183,11 +183,12 @@ def _overview() -> dict[str, Any]:
     lists = dict.fromkeys(names, rows)
     return {
         "type": "object",
-        "required": ["at", "ready", *lists, "gate", "calendar", "messages", "ledger"],
+        "required": ["at", "ready", *lists, "shares", "gate", "calendar", "messages", "ledger"],
         "properties": {
             "at": {"type": "string", "format": "date-time"},
             "ready": {"type": "boolean"},
             **lists,
+            "shares": {"type": "object"},
             "gate": {"type": "object"},
             "calendar": {"type": "object"},
             "messages": {"type": "object"},

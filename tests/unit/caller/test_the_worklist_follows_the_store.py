@@ -261,3 +261,26 @@ async def explain(store: Store, sql: str, compiled, parameters) -> list[str]:
             f"EXPLAIN QUERY PLAN {sql}", tuple(given[name] for name in compiled.positiontup)
         )
         return [row[3] for row in found]
+
+
+async def test_other_limits_do_not_make_calls_of_before_weigh_more_than_those_of_now(tmp_path: Path) -> None:
+    """From 60 a minute to 60 a second: what was charged before is worth a call, not sixty."""
+    busy_us = [1_000_000]
+    async with running_store(tmp_path) as store:
+        rows = [call(f"{tenant}{n}", f"{tenant}-{n}", tenant=tenant) for n in range(20) for tenant in "AB"]
+        await store.commit(Unit(1, calls=rows))
+        worklist = Worklist(store.reads, "erp", Order(), lambda held_ns: busy_us[0])
+        store.watch(worklist.follow)  # type: ignore[arg-type]
+        await worklist.open()
+        taken = []
+        for place in range(20):
+            if place == 3:
+                busy_us[0] = 16_667
+            found = await next_call(worklist)
+            assert found is not None
+            taken.append(found.tenant)
+            await make(store, worklist, found, "done")
+            if place == 3:
+                await store.commit(Unit(4, calls=[call(f"late{n}", f"C-{n}", tenant="C") for n in range(20)]))
+    turns = taken[4:]
+    assert all({"A", "B", "C"} == set(turns[at : at + 3]) for at in range(len(turns) - 2)), turns
