@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tests.fault.crash.bugs import PLANTED
 from tests.fault.crash.case import ENGINES, Case, Result
 from tests.fault.crash.field import Field
-from tests.fault.crash.plan import UNREACHED, chosen, counting, matrix, missing, stale
+from tests.fault.crash.plan import UNREACHED, chosen, counting, matrix, missing, planted, stale
 from tests.fault.crash.points import points
+from tests.fault.crash.reading import KINDS
 
 WORKERS = 3
 
@@ -37,12 +39,13 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     engines = given.engine or list(ENGINES)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="tidegate-crash-") as place, Field(
-        Path(place), given.workers, engines
-    ) as field:
+    with (
+        tempfile.TemporaryDirectory(prefix="tidegate-crash-") as place,
+        Field(Path(place), given.workers, engines) as field,
+    ):
         bad = sum(_engine(field, engine, given.only) for engine in engines)
         if not given.no_bugs:
-            bad += _planted(field, given.only)
+            bad += _planted(field, engines, given.only)
     _say(f"{time.monotonic() - begun:.0f} s")
     return 1 if bad else 0
 
@@ -64,7 +67,7 @@ def _engine(field: Field, engine: str, words: Sequence[str]) -> int:
     results = _gather(field, cases, tell=True)
     bad += _failures(results)
     kinds = Counter(finding.kind for result in results for finding in result.findings)
-    sums = ", ".join(f"{kinds[kind]} {kind}" for kind in ("duplicate", "lost", "orphan", "audit"))
+    sums = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
     reached = sum(result.died for result in results)
     _say(f"\n{engine}: {reached} of {len(results)} deaths; {sums}")
     for site, why in UNREACHED[engine].items():
@@ -72,8 +75,21 @@ def _engine(field: Field, engine: str, words: Sequence[str]) -> int:
     return bad
 
 
-def _planted(field: Field, words: Sequence[str]) -> int:
-    return 0
+def _planted(field: Field, engines: Sequence[str], words: Sequence[str]) -> int:
+    """Each bug in a case that must find it; how many are not found by their name."""
+    names = [name for name, bug in PLANTED.items() if bug.engine in engines]
+    names = [name for name in names if not words or any(word in name for word in words)]
+    if names:
+        _say(f"\n{len(names)} planted bugs\n")
+    bad = 0
+    for name, future in [(name, field.submit(planted(name))) for name in names]:
+        result, bug = future.result(), PLANTED[name]
+        found = [finding for finding in result.findings if finding.kind == bug.finds]
+        caught = bool(found) and result.died
+        bad += not caught
+        words_ = f"{bug.finds}: {found[0].detail}" if found else result.verdict
+        _say(f"  {'caught' if caught else 'MISSED':7} {name:36} {bug.at:44} {words_}")
+    return bad
 
 
 def _gather(field: Field, cases: Iterable[Case], tell: bool = False) -> list[Result]:

@@ -5,17 +5,17 @@ Money is judged from the systems' own ledgers. The store is read with nothing bu
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ops.sandbox.documents import Document
 from ops.systems import Systems
+from tests.fault.crash.calls import call_findings
+from tests.fault.crash.reading import Finding, Row, ask
 from tests.support.checkers import audit_true
 
-Row = tuple[Any, ...]
 SUPPORT_TOLD = {"posted": "posted", "compensated": "compensated", "rejected": "rejected"}
 PROCESSES = ("small", "taken-back", "approved", "rejected", "late")
 UNSETTLED = """
@@ -25,29 +25,17 @@ UNSETTLED = """
          + (SELECT count(*) FROM message WHERE handled_at IS NULL)
 """
 """How much has no end yet."""
+MOVES = """
+    SELECT (SELECT count(*) FROM audit), (SELECT count(*) FROM milestone), (SELECT count(*) FROM message),
+           (SELECT count(*) FROM message WHERE handled_at IS NOT NULL)
+"""
+"""Grows with whatever happens."""
 
 
-class Finding(NamedTuple):
-    """One thing that is wrong: `duplicate`, `lost`, `orphan` or `audit`."""
-
-    kind: str
-    detail: str
-
-
-def ask(store: Path, query: str) -> list[Row]:
-    """Read the store, also beside a daemon. Gives nothing while there is none."""
-    try:
-        connection = sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
-        try:
-            return connection.execute(query).fetchall()
-        finally:
-            connection.close()
-    except sqlite3.OperationalError:
-        return []
-
-
-def judge(systems: Systems, store: Path, prefix: str, expected: Mapping[str, str]) -> list[Finding]:
-    """Everything that is wrong with a case."""
+def judge(
+    systems: Systems, store: Path, prefix: str, expected: Mapping[str, str], since: Mapping[str, int]
+) -> list[Finding]:
+    """Everything that is wrong with a case. `since`: where the logs of the systems ended before it."""
     books = {name: _mine(system.documents(), prefix) for name, system in systems.all.items()}
     about = {name: system.reason_codes() for name, system in systems.beside.items()}
     return [
@@ -55,7 +43,9 @@ def judge(systems: Systems, store: Path, prefix: str, expected: Mapping[str, str
         *_money(books, expected),
         *_told(books, about, prefix, expected),
         *_books_agree(books, store, prefix),
+        *_said_once(store),
         *_no_orphans(store),
+        *call_findings(systems, store, since),
         *(Finding("audit", found.detail) for found in audit_true(store)),
     ]
 
@@ -101,7 +91,10 @@ def _is_process(key: str) -> bool:
 
 
 def _told(
-    books: Mapping[str, list[Document]], about: Mapping[str, Mapping[str, str]], prefix: str, expected: Mapping[str, str]
+    books: Mapping[str, list[Document]],
+    about: Mapping[str, Mapping[str, str]],
+    prefix: str,
+    expected: Mapping[str, str],
 ) -> Iterator[Finding]:
     for system in ("support", "crm", "revenue"):
         told = {one.source_document: about[system][one.reference] for one in books[system] if _reports(one)}
@@ -128,6 +121,18 @@ def _books_agree(books: Mapping[str, list[Document]], store: Path, prefix: str) 
             yield Finding("lost", f"{intent} is done as {document}; {system} does not have it")
 
 
+def _said_once(store: Path) -> Iterator[Finding]:
+    """What is recorded of a key, and who approved it."""
+    once = "name GLOB '*.posted' OR name GLOB '*.done' OR name GLOB 'approval.given' OR name GLOB '*.requested'"
+    query = f"SELECT key, name, count(*) FROM milestone WHERE {once} GROUP BY process, key, name HAVING count(*) > 1"  # noqa: S608
+    for key, name, count in ask(store, query):
+        yield Finding("duplicate", f"{key}: {name} is recorded {count} times")
+    for key, facts in ask(store, "SELECT key, facts FROM milestone WHERE name = 'approval.given'"):
+        hands = json.loads(facts)["who"].split(" and ")
+        if len(hands) != len(set(hands)):
+            yield Finding("duplicate", f"{key} was approved by {' and '.join(hands)}")
+
+
 def _no_orphans(store: Path) -> Iterator[Finding]:
     questions: tuple[tuple[str, Callable[[Row], str]], ...] = (
         (
@@ -150,12 +155,6 @@ def _no_orphans(store: Path) -> Iterator[Finding]:
             "SELECT p.key FROM process p WHERE NOT EXISTS "
             "(SELECT 1 FROM state s WHERE s.domain = 'workflow' AND s.key = p.id)",
             lambda row: f"process {row[0]} has no checkpoint",
-        ),
-        (
-            "SELECT c.intent_id FROM call c WHERE c.status IN ('done', 'refused') AND c.operation NOT LIKE '%.read' "
-            "AND c.sent > (SELECT count(*) FROM spend s WHERE s.intent_id = c.intent_id AND s.kind = 'post') "
-            "AND NOT EXISTS (SELECT 1 FROM spend_sum)",
-            lambda row: f"a call of {row[0]} was made and its spend is not known",
         ),
     )
     for query, words in questions:

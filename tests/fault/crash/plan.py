@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 from broker.crash_points import SIDES
+from tests.fault.crash.bugs import PLANTED
 from tests.fault.crash.case import MODES, Case
 from tests.fault.crash.points import sites
 
@@ -108,3 +109,10 @@ def _of_point(engine: str, point: str, base: Counter[str]) -> Iterator[Case]:
 def chosen(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
     """Those whose point has one of the words; all without words."""
     return [case for case in cases if not words or any(word in case.point for word in words)]
+
+
+def planted(name: str) -> Case:
+    """The case that brings a planted bug to light."""
+    bug = PLANTED[name]
+    point, side, number = bug.at.split(":")
+    return Case(point, side, int(number), bug.mode, bug.engine, frozenset({bug.part} - {""}), bug.first, name)
