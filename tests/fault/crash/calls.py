@@ -57,7 +57,7 @@ def _blind(name: str, calls: list[dict[str, Any]]) -> Iterator[Finding]:
 def _uncounted(name: str, calls: int, store: Path) -> Iterator[Finding]:
     ((counted,),) = ask(
         store,
-        f"SELECT (SELECT count(*) FROM spend WHERE system = '{name}')"  # noqa: S608
+        f"SELECT (SELECT count(*) FROM spend WHERE system = '{name}')"
         f" + (SELECT coalesce(sum(calls), 0) FROM spend_sum WHERE system = '{name}')",
     ) or [(0,)]
     if calls > counted:

@@ -20,7 +20,7 @@ CLUMSY = "poison"
 
 
 def hurry() -> None:
-    """Spends are added up after a fifth of a second instead of 15 minutes, and after two calls instead of a thousand."""
+    """Spends are added up after 0.2 s and two calls instead of 15 minutes and a thousand."""
     spends.ROWS_NS = 200_000_000
     spends.DAY_NS = 700_000_000
     spends.COARSE_NS = 3_600_000_000_000

@@ -1,4 +1,4 @@
-"""Every crash point there is, read from the code: calls of what is declared durable, by the functions that make them."""
+"""Every crash point there is, read from the code: calls of what is durable, by the functions that make them."""
 
 from __future__ import annotations
 
