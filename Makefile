@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-gate bench-rabbitmq
-.PHONY: rabbitmq4 fault-rabbitmq mutants audit-mutations pictures forecast-calibration lock clean
+.PHONY: rabbitmq4 fault-rabbitmq crash-matrix mutants audit-mutations pictures forecast-calibration lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ rabbitmq4: $(RUN_READY) ## RabbitMQ 4.0 in a folder (TIDEGATE_RABBITMQ4, or the 
 
 fault-rabbitmq: $(DEV_READY) ## contract and broker faults against the installed RabbitMQ and 4.0, one line each
 	@$(PY) -m tests.fault.rabbitmq_campaign $(ARGS)
+
+crash-matrix: $(DEV_READY) ## die before and after every durable step, on both engines, and be judged (ARGS="--only poster --engine embedded")
+	@$(PY) -m tests.fault.crash $(ARGS)
 
 mutants: $(DEV_READY) ## planted faults in gate, order and spending, each caught by name from the ERP's log alone
 	@$(PY) -m tests.fault.mutants

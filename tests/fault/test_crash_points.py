@@ -95,7 +95,7 @@ def test_every_call_of_a_funnel_is_a_point_and_every_name_means_one_function() -
 def test_a_call_that_nobody_has_judged_is_refused() -> None:
     call = ast.parse("warehouse.commit(unit)", mode="eval").body
     assert isinstance(call, ast.Call)
-    with pytest.raises(LookupError, match="warehouse.commit"):
+    with pytest.raises(LookupError, match=r"warehouse\.commit"):
         crash._kind(call, "Anything", {"commit": "commit"})
 
 

@@ -7,6 +7,7 @@ both engines. A line for each case, then the planted bugs, then the sums; the ex
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         for point in points():
             _say(f"{point.name:36} {point.file}:{point.line}" if point.file else point.name)
         return 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(130))  # the systems and the broker are to end with us
     engines = given.engine or list(ENGINES)
     begun = time.monotonic()
     with (

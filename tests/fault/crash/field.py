@@ -6,6 +6,7 @@ import itertools
 import queue
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,9 +19,11 @@ import msgspec
 
 from broker.store.rows import ExceptionRow
 from broker.store.unit import Unit
+from ops.process import DaemonFailed
 from ops.rabbitmq_node import RabbitNode, shared_node
 from ops.systems import Systems
 from tests.fault.crash.case import LIMITS, Case, Result, run
+from tests.fault.crash.reading import Finding
 from tests.support.stores import running_store
 
 LOST_SECONDS = 0.3
@@ -79,6 +82,10 @@ class Field:
         try:
             url = self._node.url(vhost) if self._node is not None and vhost else ""
             return run(case, systems, place, f"c{number}", url, self._template if "purge" in case.parts else None)
+        except (DaemonFailed, OSError) as error:
+            return Result(
+                case, False, [Finding("orphan", f"the daemon does not get up again: {error}")], Counter(), 0.0
+            )
         finally:
             self._free.put(systems)
             shutil.rmtree(place, ignore_errors=True)
