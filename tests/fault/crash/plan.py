@@ -32,7 +32,7 @@ NEEDS = {
 """The part of the load that leads to a point, where the base does not."""
 FIRST = "commit/life.carry/workflow:after:12"
 """A death in the middle, for a life that has something to take over."""
-TAKES_OVER = ("commit/recovery.take_over", "commit/spends.recall", "commit/spends.thin", "call/rest.find_by_intent")
+TAKES_OVER = ("commit/recovery.take_over", "commit/spends.recall", "commit/spends.thin")
 ALIKE = ("support-caller", "crm-caller", "revenue-caller")
 _NO_DAEMON = "no daemon calls it: the command line does, into the store of a daemon that is not running"
 _CHECK = "`tidegate broker check` asks; no daemon does"
@@ -108,11 +108,18 @@ def _of_point(engine: str, point: str, base: Counter[str]) -> Iterator[Case]:
     for side in SIDES:
         for mode in MODES:
             part = NEEDS.get(site_of(point))
-            first = FIRST if point.startswith(TAKES_OVER) else ""
+            first = _first(point)
             passes = 1 if part or first else base[f"{point}:{side}"]
             number = 1 + crc32(f"{point} {side} {mode} {engine}".encode()) % max(1, passes * 2 // 3)
             parts = frozenset({part}) if part else frozenset()
             yield Case(point, side, number, mode, engine, parts, first)
+
+
+def _first(point: str) -> str:
+    """The death before the one that is asked about: in the middle of what the point has to find."""
+    if "find_by_intent/" in point:
+        return f"{point.replace('find_by_intent', 'post')}:after:1"
+    return FIRST if point.startswith(TAKES_OVER) else ""
 
 
 def chosen(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
