@@ -29,6 +29,7 @@ from actors.runtime.supervisor import GaveUp, Supervisor
 from actors.services import log_event
 from actors.settings import Settings
 from actors.tree import tree
+from broker.crash_points import durable
 from broker.store.anchors import AnchorFile
 from broker.store.store import Store, StoreInUse, StoreRefused
 
@@ -47,6 +48,7 @@ class StopReport(msgspec.Struct, frozen=True):
     messages_queued: int
 
 
+@durable("file", "operator_token")
 def operator_token(directory: Path) -> str:
     """The local operator token, made on first start, readable by its owner only."""
     path = directory / "operator.token"

@@ -23,6 +23,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
+from inspect import iscoroutinefunction
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar, cast
@@ -32,7 +33,7 @@ COUNTS = "TIDEGATE_CRASH_COUNTS"
 SIDES = ("before", "after")
 THROUGH = frozenset({"Controls.commit", "RabbitMQBroker.publish", "RestAdapter._ask", "SaasAdapter._ask"})
 """Functions that hand on what others ask for: the point bears the name of whoever calls them."""
-F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class UnknownCrash(ValueError):
@@ -85,16 +86,21 @@ _points = armed(os.environ)
 
 
 def durable(kind: str, name: str = "", points: CrashPoints | None = _points) -> Callable[[F], F]:
-    """Make each call of the method a crash point. `name` is for a funnel that the runtime of Python calls."""
+    """Make each call of the function, async or not, a crash point. `name`: the whole of it, whoever calls."""
 
     def around(method: F) -> F:
         if points is None:
             return method
 
         @wraps(method)
-        def begin(*facts: Any, **named: Any) -> Awaitable[Any]:
+        def begin(*facts: Any, **named: Any) -> Any:
             point = f"{kind}/{name or site(sys._getframe(1))}{_actor()}"
-            return _pass(points, point, method, facts, named)
+            if iscoroutinefunction(method):
+                return _pass(points, point, method, facts, named)
+            points.passing(point, "before")
+            result = method(*facts, **named)
+            points.passing(point, "after")
+            return result
 
         return cast(F, begin)
 
@@ -125,7 +131,10 @@ def site_name(module: str, function: str) -> str:
 
 def _actor() -> str:
     """Whose task this is: an actor's bears its place in the tree, a call's the name of its caller."""
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # in a thread of its own
+        return ""
     name = "" if task is None else task.get_name()
     if "/" not in name:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import re
 import subprocess
@@ -53,7 +54,7 @@ HOW = {
         r"os\.(write|pwrite|replace|rename|link)$|\.(write_text|write_bytes|writelines)$",
         {
             "actors/operator_exports.py:Export._write": "file/export",
-            "actors/daemon.py:operator_token": "made before anything is accepted, whole or not at all",
+            "actors/daemon.py:operator_token": "file/operator_token",
             "broker/store/migrate.py:migrate": "within open/store",
             "broker/store/store.py:_lock": "whose the directory is, while the process lives",
             "broker/crash_points.py:CrashPoints.passing": "counts passes for tests",
@@ -120,6 +121,30 @@ def test_a_pass_is_written_down_and_the_asked_one_is_the_last(tmp_path: Path) ->
 def test_a_switch_that_makes_no_sense_stops_the_start(told: str) -> None:
     with pytest.raises(UnknownCrash, match="expected POINT:SIDE:N"):
         armed({"TIDEGATE_CRASH_AT": told})
+
+
+@pytest.mark.anyio
+async def test_a_funnel_says_before_and_after_and_who_asks(tmp_path: Path) -> None:
+    points = CrashPoints("", tmp_path / "passes", lambda: None)
+    said: list[str] = []
+
+    @durable("commit", points=points)
+    async def commit() -> str:
+        said.append((tmp_path / "passes").read_text())
+        return "done"
+
+    @durable("file", "anchor", points=points)
+    def write() -> str:
+        return "written"
+
+    async def carry() -> list[str]:
+        return [await commit(), write()]
+
+    assert await asyncio.create_task(carry(), name="/tidegate/deciders/workflow") == ["done", "written"]
+    point = "commit/test_crash_points.test_a_funnel_says_before_and_after_and_who_asks/workflow"
+    assert said == [f"{point}:before\n"]
+    lines = (tmp_path / "passes").read_text().splitlines()
+    assert lines == [f"{point}:before", f"{point}:after", "file/anchor/workflow:before", "file/anchor/workflow:after"]
 
 
 def test_where_nobody_asks_a_funnel_is_the_plain_method() -> None:
