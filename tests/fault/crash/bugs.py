@@ -15,7 +15,7 @@ import msgspec
 from actors import approvals, processes
 from actors.adapters.port import Answer, Failed, Lost
 from actors.adapters.rest import RestAdapter
-from actors.caller import poster, recovery
+from actors.caller import poster
 from actors.caller.results import Results
 from actors.doors.desk import Desk
 from actors.processes import WorkflowDecider
@@ -23,14 +23,13 @@ from actors.services import Timers
 from broker.life import Life
 from broker.port import Delivery
 from broker.relay import Relay
-from broker.store.rows import CallRow
-from broker.store.store import Store
-from broker.store.unit import Accepted, Committed, Unit
+from broker.store.rows import CallChange, CallRow
+from broker.store.unit import Unit
 from policies import process
 from policies.recoverability import FailureClass
+from tests.fault.crash.untrue import SECONDS, Halves, Late, Without
 
 SWITCH = "TIDEGATE_TEST_PLANTED"
-_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def acknowledges_first(sound: Any) -> Any:
 
     async def carry(self: Life, deliveries: Sequence[Delivery], subscription: Any, at: int) -> Any:
         await subscription.acknowledge(deliveries)
-        await asyncio.sleep(_SECONDS / 3)
+        await asyncio.sleep(SECONDS / 3)
         return await sound(self, deliveries, subscription, at)
 
     return carry
@@ -80,7 +79,7 @@ def answers_first(sound: Any) -> Any:
     """Answers, then commits."""
 
     async def accept(self: Desk, envelopes: Any, batch: bool = False) -> Any:
-        store, late = self._store, _Late(self._store)
+        store, late = self._store, Late(self._store)
         self._store = late  # type: ignore[assignment]
         try:
             return await sound(self, envelopes, batch)
@@ -90,50 +89,10 @@ def answers_first(sound: Any) -> Any:
     return accept
 
 
-class _Late:
-    """A store that says it has, and then does."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.reads, self.counters = store.reads, store.counters
-
-    async def commit(self, unit: Unit) -> Committed:
-        """Later."""
-        self.task = asyncio.create_task(self._commit(unit))
-        return Committed([Accepted(0, False, False, a.row.id, a.row.type) for a in unit.accepts])
-
-    async def _commit(self, unit: Unit) -> None:
-        await asyncio.sleep(_SECONDS)
-        await self._store.commit(unit)
-
-
-class _Halves:
-    """A store that writes a unit in two transactions: first what `part` takes out of it."""
-
-    def __init__(self, store: Store, part: Callable[[Unit], Unit | None]) -> None:
-        self._store, self._part = store, part
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, unit: Unit) -> Committed:
-        """Twice, when there is something to take out."""
-        first = self._part(unit)
-        if first is not None:
-            await self._first(first)
-        return await self._rest(unit)
-
-    async def _first(self, unit: Unit) -> None:
-        await self._store.commit(unit)
-
-    async def _rest(self, unit: Unit) -> Committed:
-        return await self._store.commit(unit)
-
-
 def _in_halves(part: Callable[[Unit], Unit | None], domain: str) -> Callable[[Any], Any]:
     def make(sound: Any) -> Any:
         def begin(self: Life, store: Any, broker: Any, acceptor: Any, registry: Any, decider: Any) -> None:
-            mine = _Halves(store, part) if decider.domain == domain else store
+            mine = Halves(store, part) if decider.domain == domain else store
             sound(self, mine, broker, acceptor, registry, decider)
 
         return begin
@@ -181,7 +140,7 @@ def told_before(sound: Any) -> Any:
     """Says what came of a call, then records it."""
 
     def begin(self: Any, store: Any, *facts: Any, **named: Any) -> None:
-        sound(self, _Halves(store, _told), *facts, **named)
+        sound(self, Halves(store, _told), *facts, **named)
 
     return begin
 
@@ -191,7 +150,7 @@ def marks_first(sound: Any) -> Any:
 
     async def publish(self: Relay, rows: Any, epoch: int) -> Any:
         await self._mark(rows, rows, epoch)
-        await asyncio.sleep(_SECONDS / 3)
+        await asyncio.sleep(SECONDS / 3)
         return await sound(self, rows, epoch)
 
     return publish
@@ -206,7 +165,7 @@ def rings_first(sound: Any) -> Any:
         unit.accepts.clear()
 
         async def later() -> None:
-            await asyncio.sleep(_SECONDS)
+            await asyncio.sleep(SECONDS)
             await self._store.commit(Unit(now, accepts=accepts))
 
         self.__dict__.setdefault("tasks", []).append(asyncio.create_task(later()))
@@ -251,7 +210,7 @@ def forgets_in_flight(sound: Any) -> Any:
         unit = Unit(0)
         for call in left.unknown:
             again = msgspec.structs.replace(call, status="waiting", ready=1, not_before=0)
-            unit.call_changes.append(recovery.CallChange(again, "unknown", domain))
+            unit.call_changes.append(CallChange(again, "unknown", domain))
         await store.commit(unit)
         return msgspec.structs.replace(left, unknown=[])
 
@@ -272,23 +231,13 @@ def forgets_spends(sound: Any) -> Any:
 
     async def start(self: Any, flights: list[Any], group: Any, context: Any) -> None:
         store = self._store
-        self._store = _Without(store)
+        self._store = Without(store)
         try:
             await sound(self, flights, group, context)
         finally:
             self._store = store
 
     return start
-
-
-class _Without:
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def commit(self, unit: Unit) -> Committed:
-        """All but the spends."""
-        unit.spends.clear()
-        return await self._store.commit(unit)
 
 
 def same_hand_twice(sound: Any) -> Any:
@@ -369,15 +318,17 @@ PLANTED: dict[str, Bug] = {
     "ack before commit": Bug(
         _patch(Life, "_carry", acknowledges_first), "commit/life.carry/erp-requests:before:1", "lost"
     ),
-    "accept answered before commit": Bug(_patch(Desk, "accept", answers_first), "commit/bugs.commit:before:1", "lost"),
+    "accept answered before commit": Bug(
+        _patch(Desk, "accept", answers_first), "commit/untrue.commit:before:1", "lost"
+    ),
     "checkpoint before effect": Bug(
-        _patch(Life, "__init__", _in_halves(_checkpoint, "workflow")), "commit/bugs.first/workflow:after:1", "orphan"
+        _patch(Life, "__init__", _in_halves(_checkpoint, "workflow")), "commit/untrue.first/workflow:after:1", "orphan"
     ),
     "compensation twice": Bug(
-        _patch(Life, "__init__", _in_halves(_void, "workflow")), "commit/bugs.first/workflow:after:1", "duplicate"
+        _patch(Life, "__init__", _in_halves(_void, "workflow")), "commit/untrue.first/workflow:after:1", "duplicate"
     ),
     "result recorded twice": Bug(
-        _patch(poster.Poster, "__init__", told_before), "commit/bugs.first/erp-poster:after:1", "duplicate"
+        _patch(poster.Poster, "__init__", told_before), "commit/untrue.first/erp-poster:after:1", "duplicate"
     ),
     "outbox deleted before confirm": Bug(
         _patch(Relay, "_publish", marks_first), "publish/relay.send:before:3", "lost", engine="rabbitmq"

@@ -98,7 +98,15 @@ class Field:
 
 async def _fill(directory: Path) -> None:
     """A store with a message that no door could accept."""
-    facts = {"message_id": "garbage", "intent_id": None, "body": b'{"nope', "opened_at": 1}
-    row = ExceptionRow(key="garbage", failure="json.syntax", owner="it", cause="a crash case", **facts)
+    row = ExceptionRow(
+        key="garbage",
+        failure="json.syntax",
+        owner="it",
+        cause="a crash case",
+        message_id="garbage",
+        intent_id=None,
+        body=b'{"nope',
+        opened_at=1,
+    )
     async with running_store(directory) as store:
         await store.commit(Unit(1, exceptions=[row]))

@@ -77,7 +77,7 @@ class Load:
 
     def faults(self, lost: bool) -> dict[str, list[dict[str, Any]]]:
         """What the systems do: the ERP refuses one account; and, if asked, executes every post and never says so."""
-        refuse = {"kind": "refuse", "account": self.key("account-blocked")}
+        refuse: dict[str, Any] = {"kind": "refuse", "account": self.key("account-blocked")}
         sealed = {"kind": "refuse", "account": self.key("account-auth"), "status": 401, "code": "auth", "count": 1}
         silent = [{"kind": "lost_answer", "rate": 1.0, "count": 6}] if lost else []
         erp = [refuse, *([sealed] if "auth" in self.parts else []), *silent]
