@@ -29,7 +29,7 @@ from actors.runtime.supervisor import GaveUp, Supervisor
 from actors.services import log_event
 from actors.settings import Settings
 from actors.tree import tree
-from broker.crash_points import durable
+from broker.crash_points import TOLD, durable
 from broker.store.anchors import AnchorFile
 from broker.store.store import Store, StoreInUse, StoreRefused
 
@@ -81,6 +81,8 @@ async def serve(
         PortInUse: the HTTP address cannot be bound.
     """
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    if TOLD:
+        logger.warning("a crash for tests is switched on: {}", TOLD)
     early = None if settings.daemon.standby else bind(settings.http.host, settings.http.port)
     async with _opened(settings, clock) as store:
         check_anchors(settings.anchors)

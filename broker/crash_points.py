@@ -83,6 +83,8 @@ def _end_process() -> None:
 
 
 _points = armed(os.environ)
+TOLD = os.environ.get(SWITCH, "")
+"""What this process was told, for whoever starts it to say so aloud."""
 
 
 def durable(kind: str, name: str = "", points: CrashPoints | None = _points) -> Callable[[F], F]:
