@@ -33,6 +33,7 @@ NEEDS = {
 FIRST = "commit/life.carry/workflow:after:12"
 """A death in the middle, for a life that has something to take over."""
 TAKES_OVER = ("commit/recovery.take_over", "commit/spends.recall", "commit/spends.thin")
+STARTS = ("open/", "declare/", "publish/lease", "publish/probe", "file/operator_token")
 ALIKE = ("support-caller", "crm-caller", "revenue-caller")
 _NO_DAEMON = "no daemon calls it: the command line does, into the store of a daemon that is not running"
 _CHECK = "`tidegate broker check` asks; no daemon does"
@@ -108,18 +109,21 @@ def _of_point(engine: str, point: str, base: Counter[str]) -> Iterator[Case]:
     for side in SIDES:
         for mode in MODES:
             part = NEEDS.get(site_of(point))
-            first = _first(point)
+            first = _first(point, mode)
             passes = 1 if part or first else base[f"{point}:{side}"]
             number = 1 + crc32(f"{point} {side} {mode} {engine}".encode()) % max(1, passes * 2 // 3)
             parts = frozenset({part}) if part else frozenset()
             yield Case(point, side, number, mode, engine, parts, first)
 
 
-def _first(point: str) -> str:
-    """The death before the one that is asked about: in the middle of what the point has to find."""
+def _first(point: str, mode: str) -> str:
+    """The death before the one that is asked about: in the middle of what the point has to find.
+
+    What happens at every start is met at the first start of all in one mode, and after a death in the other.
+    """
     if "find_by_intent/" in point:
         return f"{point.replace('find_by_intent', 'post')}:after:1"
-    return FIRST if point.startswith(TAKES_OVER) else ""
+    return FIRST if point.startswith(TAKES_OVER) or (point.startswith(STARTS) and mode == "lost") else ""
 
 
 def chosen(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
