@@ -23,6 +23,7 @@ UNSETTLED = """
          + (SELECT count(*) FROM process WHERE phase <> 'ended')
          + (SELECT count(*) FROM queue_item)
          + (SELECT count(*) FROM message WHERE handled_at IS NULL)
+         + (SELECT count(*) FROM control WHERE until IS NOT NULL AND ended_at IS NULL)
 """
 """How much has no end yet."""
 MOVES = """
