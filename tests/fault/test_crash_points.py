@@ -31,6 +31,7 @@ HOW = {
             "broker/store/store.py:Store.take_partitions": "open/store.take_partitions",
             "broker/store/store.py:Store._meta": "within open/store",
             "broker/store/migrate.py:_upgrade": "within open/store",
+            "broker/store/restored.py:notice": "within open/store",
         },
     ),
     "sends a request": (
@@ -57,6 +58,8 @@ HOW = {
             "actors/daemon.py:operator_token": "file/operator_token",
             "broker/store/migrate.py:migrate": "within open/store",
             "broker/store/store.py:_lock": "whose the directory is, while the process lives",
+            "broker/store/anchors.py:AnchorFile.append": "file/anchor",
+            "broker/store/mark.py:MarkFile.write": "file/mark",
             "broker/crash_points.py:CrashPoints.passing": "counts passes for tests",
         },
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -70,6 +71,11 @@ class Result:
         return "holds" if self.died or not self.case.point else "NOT REACHED"
 
 
+class _Daemon(DaemonProcess):
+    def command(self) -> list[str]:
+        return [sys.executable, *PROGRAM, "--json", "--data", str(self.data), "serve"]
+
+
 class Life:
     """The daemon of a case, through its deaths."""
 
@@ -101,7 +107,7 @@ class Life:
         """
         while True:
             arm = {SWITCH: self._arms.pop(0)} if self._arms else {}
-            self._daemon = DaemonProcess(self.data, self._settings | arm, self._port, PROGRAM)
+            self._daemon = _Daemon(self.data, self._settings | arm, self._port)
             try:
                 self._daemon.start()
                 self._port = int(self._daemon.url.rpartition(":")[2])
