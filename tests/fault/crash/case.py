@@ -176,6 +176,8 @@ def _settings(systems: Systems, case: Case, broker_url: str) -> dict[str, str]:
         "TIDEGATE_ERP__LIMITS": LIMITS,
         "TIDEGATE_ERP__ASK_LIMITS_SECONDS": "0.5",
         "TIDEGATE_BROKER__PARTITIONS": "1",
+        "TIDEGATE_AUDIT__ANCHOR_SECONDS": "1",
+        "TIDEGATE_RECONCILE__SHARE_PERCENT": "100",
         "TIDEGATE_DAEMON__LOG_LEVEL": "DEBUG",
         bugs.SWITCH: case.planted,
     }

@@ -9,7 +9,7 @@ import os
 from datetime import datetime
 from typing import Any
 
-from actors import erp_requests
+from actors import erp_requests, onlooker
 from actors.caller import spends
 from broker.effects import Done, Milestone, Outcome
 from contracts.envelope import Envelope
@@ -20,11 +20,12 @@ CLUMSY = "poison"
 
 
 def hurry() -> None:
-    """Spends are added up after 0.2 s and two calls instead of 15 minutes and a thousand."""
-    spends.ROWS_NS = 200_000_000
-    spends.DAY_NS = 700_000_000
+    """Spends are added up after 50 ms and one call instead of 15 minutes and a thousand."""
+    spends.ROWS_NS = 50_000_000
+    spends.DAY_NS = 300_000_000
     spends.COARSE_NS = 3_600_000_000_000
-    spends.EVERY = 2
+    spends.EVERY = 1
+    onlooker.KEEP_SECONDS = 0.3
 
 
 def trip() -> None:

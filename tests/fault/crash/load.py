@@ -20,9 +20,10 @@ from tests.support.world import adjustment
 VOTERS = ("carl", "cora")
 PEOPLE = "carl=cfo,cora=cfo,sam=support-lead"
 """Of the highest role, so that an escalation in the middle of a case changes nothing about who may vote."""
-PARTS = ("orders", "late", "purge", "auth", "poison", "amqp", "lost-queue")
+PARTS = ("orders", "late", "purge", "auth", "poison", "ledger", "amqp", "lost-queue")
 """What only some points need: orders of operators, an approval that nobody gives in time, a purge with its export, a
-refused password, a message that no database takes, the AMQP door, a queue that is deleted under its messages."""
+refused password, a message that no database takes, a comparison with the ERP, the AMQP door, a queue that is deleted
+under its messages."""
 EXPECTED = {
     "one": "posted",
     "two": "posted",
@@ -100,6 +101,8 @@ class Load:
             steps.append(self._reject_late)
         if "auth" in self.parts:
             steps.append(self._release_hold)
+        if "ledger" in self.parts:
+            steps.append(self._compare)
         return steps
 
     # messages ------------------------------------------------------------------------------------------------
@@ -246,16 +249,27 @@ class Load:
         calls = client.look("search", key=self.key("auth"))["calls"]
         return bool(calls) and calls[0]["status"] == "done"
 
+    def _compare(self, client: Client) -> bool:
+        """The ledger against the ERP. Who asked a daemon that has died since, asks again."""
+        try:
+            return str(client.look("ledger", limit=1)["state"]) in ("clean", "differs")
+        except Refused as refusal:
+            if refusal.problem.get("code") != "operation.nothing":
+                raise
+        client.operate("ledger", system="erp", who="dana")
+        return False
+
     # the broker ----------------------------------------------------------------------------------------------
 
     def _publish(self, client: Client) -> bool:
-        """One good message and one that no door can accept, confirmed by the broker."""
+        """A good message, one that no door can accept and one that the broker gave up on, all confirmed by it."""
         with pika.BlockingConnection(pika.URLParameters(self._broker_url)) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
             properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
             for body in (json.dumps(self._adjust("amqp", "amqp")).encode(), b"{nothing"):
                 channel.basic_publish("tidegate.in", "erp.adjustment.request", body, properties, mandatory=True)
+            channel.basic_publish("tidegate.dead", QUEUE, b"given up", properties, mandatory=True)
         return True
 
     def _stop_queue(self, client: Client) -> bool:

@@ -12,8 +12,8 @@ from tests.fault.crash.case import MODES, Case
 from tests.fault.crash.points import sites
 
 ALL_PARTS = {
-    "embedded": frozenset({"orders", "late", "purge", "auth", "poison"}),
-    "rabbitmq": frozenset({"orders", "late", "purge", "auth", "poison", "amqp", "lost-queue"}),
+    "embedded": frozenset({"orders", "late", "purge", "auth", "poison", "ledger"}),
+    "rabbitmq": frozenset({"orders", "late", "purge", "auth", "poison", "ledger", "amqp", "lost-queue"}),
 }
 NEEDS = {
     "commit/controls.expire": "orders",
@@ -27,7 +27,13 @@ NEEDS = {
     "file/export": "purge",
     "commit/desk.accept_each": "amqp",
     "ack/amqp.carry": "amqp",
+    "commit/dead_letters.carry": "amqp",
+    "ack/dead_letters.carry": "amqp",
     "commit/relay.forget": "lost-queue",
+    "commit/errands.go": "ledger",
+    "commit/errands.ended": "ledger",
+    "commit/reconciler.record": "ledger",
+    "call/rest.list_documents": "ledger",
 }
 """The part of the load that leads to a point, where the base does not."""
 FIRST = "commit/life.carry/workflow:after:12"
@@ -38,15 +44,24 @@ ALIKE = ("support-caller", "crm-caller", "revenue-caller")
 _NO_DAEMON = "no daemon calls it: the command line does, into the store of a daemon that is not running"
 _CHECK = "`tidegate broker check` asks; no daemon does"
 _PAST_A_UNIT = "what a daemon publishes and settles is part of a unit of somebody else; this is for what is not"
+_RESTORED = "only a store that is older than it was looks at the systems first"
+_LOST = "only a comparison in the background opens exceptions, about documents that a system has lost"
+_AGREED = "asked about an intent only when the listing and the ledger do not agree on it, and here they do"
 _RABBIT_ONLY = "the embedded queues are rows of the store: nothing is declared, published or confirmed"
 UNREACHED = {
     "embedded": {
         "commit/controls.end": _NO_DAEMON,
+        "commit/reconcil_look.keep": _RESTORED,
+        "commit/reconcil_look.run": _RESTORED,
+        "commit/reconciler.keeper": _LOST,
+        "call/rest.papers": _AGREED,
         "publish/inspection.probe": _CHECK,
         "commit/embedded.publish": _PAST_A_UNIT,
         "commit/embedded.settle": _PAST_A_UNIT,
         "ack/amqp.carry": "there is an AMQP door with RabbitMQ only",
         "commit/desk.accept_each": "there is an AMQP door with RabbitMQ only",
+        "ack/dead_letters.carry": "a broker gives messages up, the store does not",
+        "commit/dead_letters.carry": "a broker gives messages up, the store does not",
         "commit/relay.forget": _RABBIT_ONLY,
         "commit/relay.mark": _RABBIT_ONLY,
         "declare/services.run": _RABBIT_ONLY,
@@ -57,6 +72,10 @@ UNREACHED = {
     },
     "rabbitmq": {
         "commit/controls.end": _NO_DAEMON,
+        "commit/reconcil_look.keep": _RESTORED,
+        "commit/reconcil_look.run": _RESTORED,
+        "commit/reconciler.keeper": _LOST,
+        "call/rest.papers": _AGREED,
         "publish/inspection.probe": _CHECK,
         "commit/embedded.publish": "the other engine",
         "commit/embedded.settle": "the other engine",
