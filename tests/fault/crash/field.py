@@ -68,9 +68,9 @@ class Field:
         return self._pool.submit(self.run, case)
 
     def run(self, case: Case) -> Result:
-        """Run it now; once more, at the first pass, when the load happened not to come so often to its point."""
+        """Run it now; once more, at the first pass, when the load happened not to come (so often) to its point."""
         result = self._once(case)
-        if not result.died and not result.findings and case.number > 1:
+        if case.point and not result.died and not result.findings:
             return self._once(msgspec.structs.replace(case, number=1))
         return result
 
