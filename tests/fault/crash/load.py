@@ -211,10 +211,17 @@ class Load:
         return True
 
     def _cancel(self, client: Client) -> bool:
-        if len(self._waiting(client)) == 2:
+        return len(self._waiting(client)) != 2 or self._commit(client, self._show_cancel)
+
+    def _commit(self, client: Client, look: Step) -> bool:
+        """Carry out what was shown; if the world has moved meanwhile, look again. Never the end of a step."""
+        try:
             client.operate("commit", token=self._token, who="dana")
-            return False
-        return True
+        except Refused as refusal:
+            if refusal.problem.get("code") not in ("operation.moved", "operation.token"):
+                raise
+            look(client)
+        return False
 
     def _resume(self, client: Client) -> bool:
         try:
@@ -236,10 +243,7 @@ class Load:
         return True
 
     def _purge(self, client: Client) -> bool:
-        if self._purgeable(client):
-            client.operate("commit", token=self._token, who="dana")
-            return False
-        return True
+        return not self._purgeable(client) or self._commit(client, self._show_purge)
 
     def _release_hold(self, client: Client) -> bool:
         """The password is good again: what the ERP's refusal of it has put on hold goes on."""
