@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-gate bench-rabbitmq
-.PHONY: surge-profiles surge-newcomer rabbitmq4 fault-rabbitmq fault-money mutants audit-mutations
+.PHONY: surge-profiles surge-newcomer rabbitmq4 fault-rabbitmq fault-money crash-matrix mutants audit-mutations
 .PHONY: pictures forecast-calibration lock clean
 
 help: ## this list
@@ -62,6 +62,9 @@ fault-rabbitmq: $(DEV_READY) ## contract and broker faults against the installed
 
 fault-money: $(DEV_READY) ## lost, late, double and false answers, closed periods, tokens, retries, approvals: one line each
 	@$(PY) -m tests.fault.money_campaign $(ARGS)
+
+crash-matrix: $(DEV_READY) ## die before and after every durable step, on both engines, and be judged (ARGS="--only poster --engine embedded")
+	@$(PY) -m tests.fault.crash $(ARGS)
 
 mutants: $(DEV_READY) ## planted faults in gate, order and spending, each caught by name from the ERP's log alone
 	@$(PY) -m tests.fault.mutants

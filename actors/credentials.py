@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from actors.settings import Settings, SettingsRefused
+from broker.crash_points import durable
 from contracts.errors import ContractError
 from policies.approval import UNNAMED
 from policies.approval_words import read_operators
@@ -73,6 +74,7 @@ def keyring(settings: Settings) -> Keyring:
     return Keyring(shared, found)
 
 
+@durable("file", "operator_token")
 def operator_token(directory: Path) -> str:
     """The local operator token, made on first start, readable by its owner only."""
     path = directory / "operator.token"

@@ -28,6 +28,7 @@ from actors.runtime.supervisor import GaveUp, Supervisor
 from actors.services import log_event
 from actors.settings import Settings
 from actors.tree import tree
+from broker.crash_points import TOLD
 from broker.store.anchors import AnchorFile
 from broker.store.store import Store, StoreInUse, StoreRefused
 
@@ -66,6 +67,8 @@ async def serve(
         SettingsRefused: the token of a named operator cannot be used.
     """
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    if TOLD:
+        logger.warning("a crash for tests is switched on: {}", TOLD)
     early = None if settings.daemon.standby else bind(settings.http.host, settings.http.port)
     async with _opened(settings, clock) as store:
         check_anchors(settings.anchors)

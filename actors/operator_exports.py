@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from broker.crash_points import durable
 from broker.store.reads import ExceptionRecord
 
 FOLDER = "exports"
@@ -22,6 +23,7 @@ class Export:
     def __init__(self, directory: Path) -> None:
         self._folder = directory / FOLDER
 
+    @durable("file", "export")
     async def write(self, records: Sequence[ExceptionRecord], name: str) -> str:
         """Write them and return when they are on the disk; the path.
 

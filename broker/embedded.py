@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from broker.crash_points import durable
 from broker.port import (
     MESSAGE_BYTES_MAX,
     Delivery,
@@ -167,6 +168,7 @@ class EmbeddedBroker:
         )
         return list(dict.fromkeys(matching))
 
+    @durable("publish")
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Store the messages in a transaction of their own."""
         await self._store.commit(Unit(at=0, items=list(self.outbox(messages))))
@@ -300,6 +302,7 @@ class _EmbeddedSubscription:
         """Delete the items in the unit's transaction."""
         unit.settled += self._held(deliveries)
 
+    @durable("ack")
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Delete what was not enlisted and committed already."""
         if loose := self._held(deliveries):

@@ -73,6 +73,10 @@ class DaemonProcess:
     def _tail(self) -> str:
         return self.log_path.read_text(errors="replace")[-2000:]
 
+    def ended(self) -> bool:
+        """Whether the process is gone, by itself or killed."""
+        return self._process is None or self._process.poll() is not None
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         os.kill(self.pid, number)

@@ -25,6 +25,7 @@ from actors.adapters.port import (
     Traits,
 )
 from actors.runtime.clock import Clock
+from broker.crash_points import durable
 from broker.store.rows import Call
 from contracts.codec import decode
 from contracts.fingerprint import fingerprint
@@ -213,6 +214,7 @@ class RestAdapter:
         reading = self._signals(response, body)
         return Answer(self._read_outcome(method, response, body, call, reading), _server_ns(response), reading)
 
+    @durable("call")
     async def _send(
         self, method: str, path: str, bytes_max: int = ANSWER_BYTES_MAX, **request: Any
     ) -> tuple[aiohttp.ClientResponse, bytes] | Answer:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from broker.crash_points import durable
 from broker.port import (
     BrokerError,
     BrokerLost,
@@ -223,6 +224,7 @@ class RabbitMQBroker:
 
     # topology ------------------------------------------------------------------------------------------------
 
+    @durable("declare")
     async def declare(self, topology: Topology) -> None:
         """Create what is missing and verify what is there; after every reconnect it is done again."""
         queues = {queue.name: queue for queue in (*self._topology.queues, *topology.queues)}

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from struct import unpack_from
 
+from broker.crash_points import durable
 from broker.port import MESSAGE_BYTES_MAX, BrokerError, BrokerLost, MessageTooLarge, NotTaken, Outgoing, Unroutable
 from broker.rabbitmq import wire
 from broker.rabbitmq.link import Channel, Link, NoAnswer
@@ -62,6 +63,7 @@ class Outlet:
         """Publishes that the broker has not answered yet."""
         return len(self._pending)
 
+    @durable("publish")
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """See `Broker.publish`. Cancelled, what was written may be stored all the same.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from broker.crash_points import durable
 from broker.order import ITEM_HEADER
 from broker.port import BrokerLost, Delivery
 from broker.rabbitmq.inlet import Inlet
@@ -70,6 +71,7 @@ class RabbitMQSubscription:
             if item.isdecimal() and delivery.message_id in handled:
                 unit.settled.append(int(item))
 
+    @durable("ack")
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Settle as finished: one write a queue, nothing awaited. Deliveries of another connection are ignored."""
         for inlet, mine in self._by_inlet(deliveries):

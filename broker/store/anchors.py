@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from broker.crash_points import durable
 from broker.store.chain import GENESIS
 
 _LINE_BYTES_MAX = 4_096
@@ -101,6 +102,7 @@ class AnchorFile:
         anchors = self.read()
         return (anchors[-1].anchor, digest(anchors[-1].line())) if anchors else (0, GENESIS)
 
+    @durable("file", "anchor")
     def append(self, anchor: Anchor) -> None:
         """Write one more line. What a torn write left is cut off first, and so is what a failed one leaves.
 

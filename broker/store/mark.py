@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from broker.crash_points import durable
+
 SLOT_BYTES = 512
 
 
@@ -58,6 +60,7 @@ class MarkFile:
         self._number = last.number
         return last.mark
 
+    @durable("file", "mark")
     def write(self, mark: Mark) -> None:
         """Take the place of the older slot. Never raises: what could not be written stands in `failure`."""
         assert self._fd is not None, "open() comes first"

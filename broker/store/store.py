@@ -14,6 +14,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broker.crash_points import durable
 from broker.store import remap
 from broker.store import schema as s
 from broker.store.counters import Counters
@@ -66,6 +67,7 @@ class Store:
         """Why it was found, when it was opened, to be older than it once was; None if it was not."""
         self._folder: Folder
 
+    @durable("open", "store")
     async def __aenter__(self) -> Store:
         """Lock, migrate and open.
 
@@ -147,6 +149,7 @@ class Store:
         """Why it is not kept how far the store is; None while it is."""
         return self._mark.failure
 
+    @durable("open", "store.prepare_order")
     async def prepare_order(self) -> None:
         """Make what finding earlier messages of a key needs to be quick. Call it before the writer runs.
 
@@ -162,6 +165,7 @@ class Store:
                 f"{self.path} cannot be written ({error.orig}). Free space, then start again."
             ) from error
 
+    @durable("open", "store.take_partitions")
     async def take_partitions(self, partitions: int) -> PartitionMap:
         """Adopt this number of partitions: where it is another one than before, what waits moves with its key.
 
@@ -213,6 +217,7 @@ class Store:
             ) from error
         return value
 
+    @durable("commit")
     async def commit(self, unit: Unit) -> Committed:
         """Write a unit of work durably; see `Writer.commit`."""
         return await self.writer.commit(unit)

@@ -117,8 +117,8 @@ def urgent_is_quick(told: Sequence[Row], erp_log: Path, picks_max: int = 12) -> 
 # the audit ------------------------------------------------------------------------------------------------------
 
 _NEXT = {
-    "requested": {"in_flight"},
-    "waiting": {"in_flight"},
+    "requested": {"in_flight", "refused"},
+    "waiting": {"in_flight", "refused"},
     "in_flight": {"waiting", "unknown", "done", "refused", "exception"},
     "unknown": {"waiting", "done", "exception", "unknown"},
     "exception": {"waiting", "unknown", "done", "refused"},
@@ -152,7 +152,7 @@ def _chain(entries: Sequence[tuple[Any, ...]]) -> Iterator[Finding]:
 def _lives(entries: Sequence[tuple[Any, ...]], calls: Mapping[str, tuple[str, int]]) -> Iterator[Finding]:
     told: dict[str, list[tuple[str, Any]]] = defaultdict(list)
     for _, _, _, verb, subject, facts, *_ in entries:
-        if verb.startswith("call."):
+        if verb.startswith("call.") and verb != "call.moved":  # by an operator, to another place in the line
             told[subject].append((verb.removeprefix("call."), json.loads(facts).get("was")))
     for intent in calls.keys() - told.keys():
         yield Finding("I5", f"call {intent} is not in the audit")
