@@ -60,7 +60,7 @@ def _one(directory: Path, size: int) -> list[Row]:
             "TIDEGATE_ERP__URL": erp.url,
             "TIDEGATE_ERP__LIMITS": "1000/1s,20 concurrent",
             "TIDEGATE_RECONCILE__SHARE_PERCENT": "100",
-            "TIDEGATE_DAEMON__LOG_LEVEL": "ERROR",
+            "TIDEGATE_DAEMON__LOG_LEVEL": "WARNING",
         }
         with DaemonProcess(data, settings) as daemon:
             verify(daemon, 1)  # what is loaded once counts for nobody
