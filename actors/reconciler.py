@@ -20,7 +20,8 @@ from actors.reconcil_words import Progress
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from broker.store.ledger import LedgerReads
-from broker.store.rows import AuditRow, ExceptionRow, MilestoneRow, ReconciliationRow
+from broker.store.ledger_rows import ReconciliationRow
+from broker.store.rows import AuditRow, ExceptionRow, MilestoneRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
 from policies.reconcile import Difference, OutOfOrder, Paper

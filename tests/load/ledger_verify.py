@@ -117,17 +117,17 @@ def fill(store: Path, ledger: Path, size: int) -> None:
     migrate(store)
     amount = Money(1250, "EUR")
     with sqlite3.connect(store) as ours, sqlite3.connect(ledger) as theirs:
-        names = [row[1] for row in ours.execute("PRAGMA table_info(call)")]
-        marks = ", ".join("?" for _ in names)
+        names = next(_calls(1, amount))
+        marks = ", ".join(f":{name}" for name in names)
         quoted = ", ".join(f'"{name}"' for name in names)
-        ours.executemany(f"INSERT INTO call ({quoted}) VALUES ({marks})", _calls(names, size, amount))
+        ours.executemany(f"INSERT INTO call ({quoted}) VALUES ({marks})", _calls(size, amount))
         document = "(NULL, printf('ADJ-%08d', ?1), ?2, NULL, 'f', ?2, 'ACC-1', '12.50', 'EUR', ?2, 'posted', ?3, 'r')"
         moment = "2026-01-05T09:00:00.000000Z"
         rows = ((n, _INTENT.format(n), moment) for n in range(1, size + 1))
         theirs.executemany(f"INSERT INTO documents VALUES {document}", rows)
 
 
-def _calls(names: list[str], size: int, amount: Money) -> Iterator[tuple[object, ...]]:
+def _calls(size: int, amount: Money) -> Iterator[dict[str, object]]:
     for number in range(1, size + 1):
         intent = _INTENT.format(number)
         body = AdjustmentRequest(
@@ -138,7 +138,7 @@ def _calls(names: list[str], size: int, amount: Money) -> Iterator[tuple[object,
             source_document=intent,
             kind="credit",
         )
-        row = {
+        yield {
             "seq": number,
             "intent_id": intent,
             "fingerprint": "f",
@@ -167,7 +167,6 @@ def _calls(names: list[str], size: int, amount: Money) -> Iterator[tuple[object,
             "deadline": 2**62,
             "partition": 0,
         }
-        yield tuple(row.get(name) for name in names)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from actors.adapters.port import Absent, Answer, NotSent
 from actors.caller.first_looks import LookFacts
-from broker.store.rows import ReconciliationRow, StrayRow
+from broker.store.ledger_rows import ReconciliationRow, StrayRow
 from broker.store.unit import Unit
 from tests.unit.caller.caller_house import CallerHouse, caller_house
 
