@@ -91,7 +91,7 @@ class Reconciler:
         try:
             while not context.stopping:
                 context.beat()
-                if self._store.restored is not None or self._reopened:
+                if self._reopened:
                     await self._look(context)
                 if (job := self._next(context)) is not None:
                     await self._compare(job, context)
@@ -100,6 +100,7 @@ class Reconciler:
                     await context.pause(self._wake, 1.0)
         finally:
             flushing.cancel()
+            await asyncio.wait({flushing})
 
     @property
     def _reopened(self) -> bool:
