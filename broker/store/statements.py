@@ -122,15 +122,6 @@ def _state_save() -> Any:
     return delete(s.state).where(s.state.c.domain == bindparam("d"), s.state.c.key == bindparam("k"))
 
 
-def _stray(*more: str) -> list[Any]:
-    return [s.stray.c[name] == bindparam(f"of_{name}") for name in ("system", "intent_id", *more)]
-
-
-def _stray_settle() -> Any:
-    settled = s.stray.c.settled_at
-    return update(s.stray).where(*_stray(), settled.is_(None)).values(settled_at=bindparam("settled_at"))
-
-
 class Statements:
     """Everything the writer runs, compiled for a dialect."""
 
