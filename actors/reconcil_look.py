@@ -18,7 +18,8 @@ from actors.reconcil_run import Asker
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds, moment
 from broker.store.ledger import LedgerReads, Pending
-from broker.store.rows import AuditRow, ReconciliationRow, StrayRow
+from broker.store.ledger_rows import ReconciliationRow, StrayRow
+from broker.store.rows import AuditRow
 from broker.store.store import Store
 from broker.store.unit import Unit
 from policies.reconcile import Paper

@@ -104,7 +104,8 @@ class Asker:
         return task.result()
 
     def check(self) -> None:
-        """Raises Stopped if it is to end."""
+        """Show that the comparison lives. Raises Stopped if it is to end."""
+        self._context.beat()
         if self._context.stopping:
             raise Stopped("the daemon is stopping")
         if self._progress.stop_asked:

@@ -20,7 +20,8 @@ from actors.reconcil_words import Progress
 from actors.runtime.actor import Context
 from actors.runtime.clock import microseconds
 from broker.store.ledger import LedgerReads
-from broker.store.rows import AuditRow, ExceptionRow, MilestoneRow, ReconciliationRow
+from broker.store.ledger_rows import ReconciliationRow
+from broker.store.rows import AuditRow, ExceptionRow, MilestoneRow
 from broker.store.store import Store, StoreUnavailable
 from broker.store.unit import Unit
 from policies.reconcile import Difference, OutOfOrder, Paper
@@ -90,7 +91,7 @@ class Reconciler:
         try:
             while not context.stopping:
                 context.beat()
-                if self._store.restored is not None or self._reopened:
+                if self._reopened:
                     await self._look(context)
                 if (job := self._next(context)) is not None:
                     await self._compare(job, context)
@@ -99,6 +100,7 @@ class Reconciler:
                     await context.pause(self._wake, 1.0)
         finally:
             flushing.cancel()
+            await asyncio.wait({flushing})
 
     @property
     def _reopened(self) -> bool:

@@ -39,7 +39,8 @@ def render_status(overview: dict[str, Any]) -> RenderableType:
         f"{'[green]ready[/]' if overview['ready'] else '[red]not ready[/]'}  {overview['at']}   "
         f"accepted {messages['accepted']}  duplicates {messages['duplicates']}  handled {messages['handled']}"
     )
-    parts: list[RenderableType] = [head, _calls(overview), _budget(overview)]
+    looked = [f"[red]{name}[/]: {why}" for name, why in overview["ledger"]["reconciling"].items()]
+    parts: list[RenderableType] = [head, *looked, _calls(overview), _budget(overview)]
     if overview["queues"]:
         parts.append(
             _table("queues with work", ["queue", "ready", "unsettled", "consumers", "paused"], overview["queues"])

@@ -7,7 +7,9 @@
                                              +--nobody can tell--> exception --a person--> any but in_flight
 
 `done` is what the ledger and the events call posted. Money that is done or refused stays so: a correction is another
-call with an intent of its own. Nothing leads from `unknown` to `refused`, because whoever does not know may not say no.
+call with an intent of its own. From `waiting` it goes to `unknown` when the system may have its document although this
+store never sent it (it was put back from a backup): then it is looked up instead.
+Nothing leads from `unknown` to `refused`, because whoever does not know may not say no.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ from typing import Final
 STATES: Final = ("waiting", "in_flight", "done", "refused", "unknown", "exception")
 FINAL: Final = frozenset({"done", "refused"})
 NEXT: Final[Mapping[str, frozenset[str]]] = {
-    "waiting": frozenset({"in_flight", "refused"}),
+    "waiting": frozenset({"in_flight", "unknown", "refused"}),
     "in_flight": frozenset({"waiting", "unknown", "done", "refused", "exception"}),
     "unknown": frozenset({"unknown", "waiting", "done", "exception"}),
     "exception": frozenset({"waiting", "unknown", "done", "refused"}),

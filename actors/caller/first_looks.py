@@ -12,7 +12,8 @@ import msgspec
 from actors.caller.gate import Closed
 from actors.runtime.clock import Clock, microseconds
 from broker.store.ledger import LedgerReads
-from broker.store.rows import Call, StrayEnd
+from broker.store.ledger_rows import StrayEnd
+from broker.store.rows import Call
 from broker.store.store import Store
 
 WHY = "the store was restored from an older copy, and the document may be there already"

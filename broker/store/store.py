@@ -142,7 +142,7 @@ class Store:
 
         Cancelled, it is flushed all the same.
         """
-        await asyncio.to_thread(self._mark.flush)
+        await to_its_end(asyncio.to_thread(self._mark.flush))
 
     @property
     def mark_failure(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from broker.store.ledger_rows import ReconciliationRow, StrayEnd, StrayRow
 from broker.store.rows import (
     Accept,
     AuditRow,
@@ -22,13 +23,10 @@ from broker.store.rows import (
     OperationUndone,
     ProcessRow,
     QueueRow,
-    ReconciliationRow,
     SpendEnd,
     SpendRow,
     SpendSum,
     StateRow,
-    StrayEnd,
-    StrayRow,
     TimerRow,
 )
 from broker.store.wave_rows import WaveCaseRow

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.load import accept, adaptive, audit, budgets, daemon_gate, fullway, rabbitmq
+from tests.load import accept, adaptive, audit, budgets, daemon_gate, fullway, ledger_verify, rabbitmq
 from tests.load.run import ROOT, machine
 
 BENCHES: dict[str, Callable[[Path], str]] = {
@@ -17,6 +17,7 @@ BENCHES: dict[str, Callable[[Path], str]] = {
     "adaptive": adaptive.run,
     "daemon-gate": daemon_gate.run,
     "audit": audit.run,
+    "ledger": ledger_verify.run,
 }
 MORE: dict[str, Callable[[Path], str]] = {"rabbitmq": rabbitmq.run}
 """Measured when named: they need a broker and the peers' environment."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from actors.reconciler import Reconciler
 from actors.runtime.actor import Actor, Context
 from actors.runtime.clock import SystemClock
 from actors.runtime.entropy import SystemEntropy
@@ -65,6 +66,11 @@ async def test_the_broker_link(tmp_path) -> None:
 async def test_housekeeping(tmp_path) -> None:
     async with running_store(tmp_path) as store:
         await start_stop_storm(lambda: Housekeeping(store))
+
+
+async def test_the_reconciler(tmp_path) -> None:
+    async with running_store(tmp_path) as store:
+        await start_stop_storm(lambda: Reconciler(store, {}, every_hours=24.0, look_first_hours=168.0))
 
 
 async def test_the_watchdog() -> None:
