@@ -6,6 +6,7 @@
        +------- looked up: not there --------+
                                              +--nobody can tell--> exception --a person--> any but in_flight
 
+A call that waits becomes unknown without being sent when the store is older than it once was: it may be there already.
 `done` is what the ledger and the events call posted. Money that is done or refused stays so: a correction is another
 call with an intent of its own. Nothing leads from `unknown` to `refused`, because whoever does not know may not say no.
 """
@@ -16,7 +17,7 @@ from typing import Final
 STATES: Final = ("waiting", "in_flight", "done", "refused", "unknown", "exception")
 FINAL: Final = frozenset({"done", "refused"})
 NEXT: Final[Mapping[str, frozenset[str]]] = {
-    "waiting": frozenset({"in_flight", "refused"}),
+    "waiting": frozenset({"in_flight", "unknown", "refused"}),
     "in_flight": frozenset({"waiting", "unknown", "done", "refused", "exception"}),
     "unknown": frozenset({"unknown", "waiting", "done", "exception"}),
     "exception": frozenset({"waiting", "unknown", "done", "refused"}),

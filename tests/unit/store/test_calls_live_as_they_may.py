@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
         (("in_flight", "done"), "waiting", "it is final"),
         (("in_flight", "refused"), "in_flight", "it is final"),
         ((), "done", "cannot go from waiting to done"),
-        ((), "unknown", "cannot go from waiting to unknown"),
+        ((), "exception", "cannot go from waiting to exception"),
         (("in_flight", "waiting"), "refused", "only the system may say"),
     ],
 )
