@@ -6,6 +6,7 @@
        +------- looked up: not there --------+
                                              +--nobody can tell--> exception --a person--> any but in_flight
 
+A call that waits becomes unknown without being sent when the store is older than it once was: it may be there already.
 `done` is what the ledger and the events call posted. Money that is done or refused stays so: a correction is another
 call with an intent of its own. From `waiting` it goes to `unknown` when the system may have its document although this
 store never sent it (it was put back from a backup): then it is looked up instead.

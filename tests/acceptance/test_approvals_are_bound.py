@@ -34,15 +34,16 @@ class House:
         facts = {"process_id": name, "kind": "refund", "account_id": f"ACC-{name}", "amount": AMOUNT}
         facts |= {"reason_code": "refund", "requested_by": by}
         request = event("process.request", f"req-{name}", facts, idempotencykey=f"req-{name}", tenant="acme")
+        with self.systems.person(self.daemon.url, by) as asker:
+            asker.send([request], signed=True)
         with self.client() as client:
-            client.send([request])
             until(lambda: name in {item["key"] for item in client.approvals(200)}, f"{name} waits for approval")
             return str(client.approval(name)["digest"])
 
     def vote(self, name: str, who: str, digest: str) -> dict[str, Any]:
         """An approval."""
-        with self.client() as client:
-            return client.vote(name, "approve", who=who, digest=digest, reason="checked")
+        with self.systems.person(self.daemon.url, who) as voter:
+            return voter.vote(name, "approve", digest=digest, reason="checked")
 
     def operate(self, verb: str, **command: Any) -> None:
         """An order."""

@@ -194,6 +194,7 @@ def expected_actors() -> list[str]:
         "timers",
         "orders",
         "housekeeping",
+        "reconciler",
     )
     spec = tree({name: lambda: NotImplemented for name in (*leaves, "watchdog", "http")})
 

@@ -348,7 +348,7 @@ def one_document_a_call(place: Path) -> Findings:
 
 def document_lost(place: Path) -> Findings:
     """F55: a document that was acknowledged is gone; a comparison with the ERP finds it, and reposts nothing."""
-    with world(place, QUICK, "5..10", TIDEGATE_RECONCILE__EVERY_SECONDS="0") as house:
+    with world(place, QUICK, "5..10", TIDEGATE_RECONCILE__EVERY_HOURS="0") as house:
         send(house, 30)
         findings = judged(house)
         lost = house.erp.documents()[7].reference

@@ -134,7 +134,7 @@ def retried_while_the_cause_remains(place: Path) -> Findings:
 
 
 def _stuck(house: World) -> int:
-    return sum(int(row["count"]) for row in house.overview().get("exceptions", []))
+    return sum(int(row["open"]) for row in house.overview().get("exceptions", []))
 
 
 def _mass_retry(house: World) -> dict[str, Any]:

@@ -130,3 +130,20 @@ def test_before_it_leaves_a_call_counts_its_try() -> None:
     call = in_flight(a_call(status="waiting", attempts=1, sent=2, ready=1, not_before=9, reason="x"), NOW)
     assert (call.status, call.attempts, call.sent, call.ready, call.not_before) == ("in_flight", 2, 3, 0, 0)
     assert (call.changed_at, call.reason) == (NOW, None)
+
+
+def test_who_never_answers_a_look_up_is_asked_less_and_less_and_then_a_person_is() -> None:
+    call = a_call(status="unknown", reason="gone", requested_at=NOW, changed_at=NOW)
+    asked, at, delays = 0, NOW, []
+    while True:
+        step = after_look_up(call, Answer(failed(F.TRANSIENT)), System(), at, 0.5)  # type: ignore[arg-type]
+        if step.look_up_after_us is None:
+            break
+        assert step.call.changed_at == NOW, "since when nobody knows stays"
+        asked += 1
+        delays.append(step.look_up_after_us)
+        at += step.look_up_after_us
+    assert (step.call.status, step.owner) == ("exception", "finance")
+    assert "no look-up was answered in 24 h" in (step.call.reason or "")
+    assert delays == sorted(delays)
+    assert asked < 400

@@ -210,14 +210,3 @@ async def test_after_a_crash_what_can_neither_be_asked_nor_recognised_is_a_perso
                 assert fact in (call.reason or ""), fact
         assert house.erp.calls("find") == []
         assert await house.store.reads.exceptions_open() == {("unknown_outcome", "finance"): 2}
-
-
-async def test_who_never_answers_a_look_up_is_asked_less_and_less_and_then_a_person_is(tmp_path: Path) -> None:
-    away = Plan(commit=False, failure=Failed(FailureClass.TRANSIENT, "http.503", "not now"))
-    async with caller_house(tmp_path, plan=lambda kind, call: away if kind == "find" else LOST_DONE) as house:
-        (intent,) = await house.request()
-        await house.until_settled(100_000)
-        call = await house.call(intent)
-        assert (call.status, "no look-up was answered in 24 h" in (call.reason or "")) == ("exception", True)
-        assert len(house.erp.calls("post")) == 1
-        assert len(house.erp.calls("find")) < 600
