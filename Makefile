@@ -10,7 +10,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-refund demo-rabbitmq test check format bench bench-gate bench-rabbitmq
 .PHONY: surge-profiles surge-newcomer rabbitmq4 fault-rabbitmq fault-money crash-matrix mutants audit-mutations
-.PHONY: pictures forecast-calibration lock clean
+.PHONY: explain-moments pictures forecast-calibration lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ mutants: $(DEV_READY) ## planted faults in gate, order and spending, each caught
 
 audit-mutations: $(DEV_READY) ## 10,000 random changes of a real audit, each found and its first bad entry named (ARGS="--count N --seed N")
 	@$(PY) -m tests.fault.audit_mutations $(ARGS)
+
+explain-moments: $(DEV_READY) ## what `tidegate explain` says at each moment at which a thing is not done yet, for a person to read
+	@$(PY) -m tests.acceptance.explain_moments $(ARGS)
 
 pictures: $(RUN_READY) ## draw `tidegate top` and the report page of a real run into ops/docs
 	@$(PY) -m ops.pictures ops/docs

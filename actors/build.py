@@ -128,6 +128,8 @@ class Builder:
         self._teller = ProcessTeller(self._acceptor, REGISTRY) if self._connected else None
         self.house.teller = self._teller
         self._topology = build_topology(list(queues), spread)
+        if isinstance(self.house.broker, RabbitMQBroker):
+            self.house.broker.expect(self._topology)
 
     def _engine(self, clock: Clock, entropy: Entropy) -> tuple[Broker, Relay | None]:
         """The broker that the settings name, and the relay that it needs if it is not in the store itself."""

@@ -79,7 +79,10 @@ def operator_token(directory: Path) -> str:
     """The local operator token, made on first start, readable by its owner only."""
     path = directory / "operator.token"
     if not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = path.with_suffix(".draft")  # a kill in between must not leave an empty token
+        draft.unlink(missing_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(handle, f"{secrets.token_urlsafe(32)}\n".encode())
         os.close(handle)
+        os.replace(draft, path)
     return path.read_text().strip()

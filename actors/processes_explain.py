@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.approvals import iso
+from actors.explain_words import clause
 from actors.house import House
 from actors.processes_record import DOMAIN, Record
 from broker.store.rows import Call, ProcessRow
 from contracts.codec import decode
 from policies.process import OVER, TABLES, states
 
-Story = tuple[str, str, str, str | None]
-"""State for scripts, sentence, owner, ETA."""
+Story = tuple[str, str, str, str | None, str | None]
+"""State for scripts, sentence, owner, ETA, and why there is none."""
 _OUTCOMES = {
     "posted": "It is posted in every system",
     "refused": "It was refused before anything was done",
@@ -39,16 +40,19 @@ def story(record: Record) -> Story | None:
         case "approval":
             return _waits(record)
         case "stuck":
-            exact = "; ".join(f"{step} at {words}" for step, words in states(process, TABLES[request.kind]).items())
-            return ("stuck", f"It needs a person: {process.reason}. Now: {exact}.", "finance", None)
+            table = TABLES[request.kind]
+            exact = "; ".join(f"{step} at {words}" for step, words in states(process, table).items())
+            owner = next((undo.owner for undo in table.plan() if undo.step in process.undone), "finance")
+            sentence = f"It needs the {owner} team: {clause(process.reason or '')}; now: {exact}."
+            return ("stuck", sentence, owner, None, f"it depends on the {owner} team")
         case "ended":
             outcome = process.outcome or "posted"
             reads = {step.name for step in TABLES[request.kind].steps if step.reads}
             done = {name: state for name, state in process.steps.items() if name not in reads}
             documents = {**done, **{f"undo {name}": state for name, state in process.undone.items()}}
             made = ", ".join(f"{name} {state.document}" for name, state in documents.items() if state.document)
-            why = f" ({process.reason})" if process.reason else ""
-            return (outcome, f"{_OUTCOMES[outcome]}{why}: {made or 'no documents'}.", "nobody", None)
+            why = f" ({clause(process.reason)})" if process.reason else ""
+            return (outcome, f"{_OUTCOMES[outcome]}{why}: {made or 'no documents'}.", "nobody", None, "it is over")
     return None
 
 
@@ -59,15 +63,15 @@ def _waits(record: Record) -> Story:
     expires = iso(record.expires_at or 0)
     escalates = _escalation(record)
     sentence = (
-        f"It waits for approval by {people} of role {needed.role} or higher since {iso(record.opened_at)}{so_far}: "
-        f"{needed.why}. It {escalates}is given up at {expires}."
+        f"It waits for approval by {people} of role {needed.role} or higher since {iso(record.opened_at)}{so_far} "
+        f"({clause(needed.why)}), {escalates}and is given up at {expires}."
     )
-    return ("approval", sentence, needed.role, expires)
+    return ("approval", sentence, needed.role, None, f"it depends on people; without an answer it ends at {expires}")
 
 
 def _escalation(record: Record) -> str:
     at = record.escalates_at
-    return f"goes to the next role at {iso(at)} and " if at is not None and at < (record.expires_at or 0) else ""
+    return f"goes to the next role at {iso(at)} " if at is not None and at < (record.expires_at or 0) else ""
 
 
 def pending(record: Record, calls: Sequence[Call]) -> Call | None:

@@ -101,7 +101,7 @@ def show_process(story: dict[str, Any]) -> None:
     console.print(f"[bold]{story['key']}[/]: {explanation['sentence']}", highlight=False)
     owner = explanation.get("owner", "nobody")
     eta = explanation.get("eta")
-    console.print(f"owner: {owner}   ETA: {eta or ('-' if owner == 'nobody' else 'depends on the owner')}")
+    console.print(f"owner: {owner}   ETA: {eta or 'none, ' + explanation.get('no_eta', 'it depends on the owner')}")
     if story["milestones"]:
         console.print(_table("what happened", ["at", "process", "name", "actor"], story["milestones"]))
     if story["calls"]:

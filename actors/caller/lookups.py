@@ -36,6 +36,10 @@ class LookUps:
             heapq.heapreplace(self._calls, (now_ns + _FORBIDDEN_NS, call.seq, call))
         return None
 
+    def when(self, seq: int) -> int | None:
+        """When this call is to be looked up; None if it is being looked up just now."""
+        return next((due_ns for due_ns, number, _ in self._calls if number == seq), None)
+
     def take(self) -> None:
         """The one at the top is about to be asked for."""
         heapq.heappop(self._calls)

@@ -19,7 +19,7 @@ from actors.caller.errands import Errands
 from actors.caller.events import gate_rows, restored
 from actors.caller.first_looks import FirstLooks
 from actors.caller.flight import Flight, begin
-from actors.caller.gate import Admission, Closed, Gate
+from actors.caller.gate import Admission, Closed, Gate, look_up_of
 from actors.caller.idle import idle
 from actors.caller.insist import RETRY_SECONDS, insist
 from actors.caller.lookups import LookUps, to_look_up
@@ -168,6 +168,12 @@ class Poster:
                 self._worklist.returned(move.call.place._replace(lane=move.lane))
         self._wake.set()
         return committed
+
+    def look_up_at(self, seq: int, operation: str) -> int | None:
+        """When a call of unknown outcome is looked up (boot clock); None if that is under way."""
+        due_ns = self._look_ups.when(seq)
+        rest = self.gate.resting(look_up_of(operation), due_ns) if due_ns is not None else None
+        return max(due_ns or 0, rest.until_ns) if rest is not None and rest.until_ns else due_ns
 
     def in_flight(self) -> int:
         """Calls on their way."""

@@ -224,6 +224,11 @@ class RabbitMQBroker:
 
     # topology ------------------------------------------------------------------------------------------------
 
+    def expect(self, topology: Topology) -> None:
+        """What will be declared, so that the outbox takes messages for it while the broker is not there yet."""
+        self._exchanges |= set(topology.exchanges)
+        self._queues |= dict.fromkeys(queue.name for queue in topology.queues)
+
     @durable("declare")
     async def declare(self, topology: Topology) -> None:
         """Create what is missing and verify what is there; after every reconnect it is done again."""
