@@ -265,9 +265,8 @@ class Reads:
         found: Counter[tuple[str, str, str]] = Counter()
         for (system, lane, *_), count in (await self.waiting_by_flow()).items():
             found[system, lane, "waiting"] += count
-        pending = select(c.system, c.lane, c.status, func.count()).where(
-            literal_column("status IN ('in_flight', 'unknown')")
-        )
+        unsettled = literal_column("status IN ('in_flight', 'unknown')")
+        pending = select(c.system, c.lane, c.status, func.count()).where(unsettled)
         for query in (pending.group_by(c.system, c.lane, c.status), select(s.call_settled)):
             found.update({(system, lane, status): count for system, lane, status, count in await self.rows(query)})
         return dict(+found)
