@@ -143,8 +143,9 @@ class Folder:
         wanted = {key for key in keys if key is not None}
         if not wanted:
             return {}
-        rows = await connection.exec_driver_sql(statement.sql, (msgspec.json.encode(wanted).decode(),))
-        return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+        asked = (msgspec.json.encode(wanted).decode(),)
+        rows: Iterable[Any] = await connection.exec_driver_sql(statement.sql, asked)
+        return {key: (seq, fingerprint, id, type) for key, seq, fingerprint, id, type in rows}
 
     async def _settle(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
         handled = [(h.at, h.outcome, h.dedupe) for unit in units for h in unit.handled]
