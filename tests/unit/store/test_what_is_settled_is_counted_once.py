@@ -1,16 +1,13 @@
 """How many calls there are in each state is known at a start without counting those that are settled."""
 
 import sqlite3
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from sqlalchemy import create_engine
 
 from broker.store.backlog import Backlog
 from broker.store.fold import Conflict
+from broker.store.migrate import migrate
 from broker.store.rows import ExceptionEnd
 from broker.store.store import FILE, Store
 from broker.store.unit import Unit
@@ -21,14 +18,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def _work(store: Store) -> None:
-    """Five calls: one done, one refused after an unknown outcome, one with a person and back, two untouched."""
+    """Five calls: one done, one refused by a person, one with a person and back, two untouched."""
     await store.commit(Unit(1, calls=[call(name, ref=f"erp|{name}") for name in "abcde"]))
     a, b, c, *_ = await store.reads.calls_ready("erp", "standard", 9, 1)
-    await store.commit(Unit(2, call_changes=[step(a, "in_flight"), step(b, "in_flight"), step(c, "exception")]))
+    await store.commit(Unit(2, call_changes=[step(one, "in_flight") for one in (a, b, c)]))
     a, b, c = [(await store.reads.calls_by_key(name))[0] for name in "abc"]
-    await store.commit(Unit(3, call_changes=[step(a, "done"), step(b, "unknown"), step(c, "waiting")]))
-    b = (await store.reads.calls_by_key("b"))[0]
-    await store.commit(Unit(4, call_changes=[step(b, "refused")]))
+    await store.commit(Unit(3, call_changes=[step(a, "done"), step(b, "exception"), step(c, "exception")]))
+    b, c = [(await store.reads.calls_by_key(name))[0] for name in "bc"]
+    await store.commit(Unit(4, call_changes=[step(b, "refused"), step(c, "waiting")]))
 
 
 def _counted_out(directory: Path) -> dict[tuple[str, str, str], int]:
@@ -52,20 +49,19 @@ async def test_a_settlement_that_is_rolled_back_is_not_counted(tmp_path: Path) -
         [waiting] = await store.reads.calls_ready("erp", "standard", 9, 1)
         nobody = ExceptionEnd(7, 2)
         with pytest.raises(Conflict):
-            await store.commit(Unit(2, call_changes=[step(waiting, "done")], exception_ends=[nobody]))
+            await store.commit(Unit(2, call_changes=[step(waiting, "refused")], exception_ends=[nobody]))
         assert await store.reads.call_counts() == {("erp", "standard", "waiting"): 1} == _counted_out(tmp_path)
 
 
 async def test_an_older_store_is_counted_once_when_it_is_brought_up(tmp_path: Path) -> None:
     async with running_store(tmp_path) as store:
         await _work(store)
-    engine = create_engine(f"sqlite:///{tmp_path / FILE}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE call_settled")
-        connection.exec_driver_sql("DROP INDEX call_behind_key")
-        with Operations.context(MigrationContext.configure(connection)):
-            import_module("broker.store.migrations.versions.0013_counts").upgrade()
-    engine.dispose()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("DROP TABLE call_settled")
+        connection.execute("DROP INDEX call_behind_key")
+        connection.execute("UPDATE alembic_version SET version_num = '0012'")
+    connection.close()
+    migrate(tmp_path / FILE)
     async with Store(tmp_path) as store:
         assert store.counters.calls == _counted_out(tmp_path)
 
