@@ -304,10 +304,7 @@ class Budget:
         return [gauge.usage(now_ns) for gauge in self._gauges]
 
     def counted(self, now_ns: int, operation: str | None = None) -> dict[str, int]:
-        """What is taken now of each limit in which calls of an operation count, by name; those per object left out.
-
-        In the units of `Usage`. Changes nothing.
-        """
+        """What is taken of each limit in which such calls count, but of those per object; units as in `Usage`."""
         return {
             gauge.limit.name: gauge.shown(gauge.used(now_ns))
             for gauge in self._gauges

@@ -83,6 +83,7 @@ class RabbitMQBroker:
         self._topology = Topology((), ())
         self._exchanges: set[str] = set()
         self._queues: dict[str, None] = {}
+        self._expected: frozenset[str] = frozenset()
         self._subscriptions: list[RabbitMQSubscription] = []
         self._paused: set[str] = set()
         self._generation = 0
@@ -226,8 +227,7 @@ class RabbitMQBroker:
 
     def expect(self, topology: Topology) -> None:
         """What will be declared, so that the outbox takes messages for it while the broker is not there yet."""
-        self._exchanges |= set(topology.exchanges)
-        self._queues |= dict.fromkeys(queue.name for queue in topology.queues)
+        self._expected = frozenset((*topology.exchanges, *(queue.name for queue in topology.queues)))
 
     @durable("declare")
     async def declare(self, topology: Topology) -> None:
@@ -272,7 +272,8 @@ class RabbitMQBroker:
         for message in messages:
             check(message)
             known = self._exchanges if message.exchange else self._queues
-            if (message.exchange or message.routing_key) not in known:
+            place = message.exchange or message.routing_key
+            if place not in known and place not in self._expected:
                 raise Unroutable(message.exchange, message.routing_key)
             headers = msgspec.json.encode(message.headers).decode() if message.headers else "{}"
             rows.append(QueueRow(message.exchange, message.routing_key, message.message_id, headers, message.body))

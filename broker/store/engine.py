@@ -13,6 +13,8 @@ import anyio
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from broker.store.driver import connect
+
 READERS_MAX = 3
 BUSY_MS = 5_000
 _INTERRUPT_SECONDS = 0.05
@@ -34,7 +36,7 @@ _READER = (
 
 
 def _open(path: Path, pragmas: tuple[str, ...], begin: str, **pool: Any) -> AsyncEngine:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", **pool)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", async_creator=lambda: connect(path), **pool)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _(connection: Any, _record: Any) -> None:
@@ -44,9 +46,11 @@ def _open(path: Path, pragmas: tuple[str, ...], begin: str, **pool: Any) -> Asyn
             cursor.execute(pragma)
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def _(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+    if begin:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _(connection: Any) -> None:
+            connection.exec_driver_sql(begin)
 
     return engine
 
@@ -58,7 +62,7 @@ def open_writer(path: Path) -> AsyncEngine:
 
 def open_readers(path: Path) -> AsyncEngine:
     """A few connections that can only read; each sees a consistent snapshot for the length of one query."""
-    return _open(path, _READER, "BEGIN", pool_size=READERS_MAX, max_overflow=0)
+    return _open(path, _READER, "", pool_size=READERS_MAX, max_overflow=0)
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -111,9 +111,9 @@ class Folder:
         accepts = [accept for unit in units for accept in unit.accepts]
         if not accepts:
             return
-        by_dedupe = await self._known(connection, q.known_messages, (a.row.dedupe for a in accepts))
+        by_dedupe = await self._known(connection, self._q.known_messages, (a.row.dedupe for a in accepts))
         by_idempotency = await self._known(
-            connection, q.known_idempotency, (a.row.idempotency for a in accepts if a.row.idempotency)
+            connection, self._q.known_idempotency, (a.row.idempotency for a in accepts if a.row.idempotency)
         )
         new: list[tuple[Any, ...]] = []
         items: list[tuple[Any, ...]] = []
@@ -138,15 +138,14 @@ class Folder:
         await self._many(connection, self._q.queue_item, items)
 
     async def _known(
-        self, connection: AsyncConnection, statement: Any, keys: Iterable[str | None]
+        self, connection: AsyncConnection, statement: q.Compiled, keys: Iterable[str | None]
     ) -> dict[str, tuple[int, str, str, str]]:
-        wanted = list(set(keys))
-        found: dict[str, tuple[int, str, str, str]] = {}
-        for start in range(0, len(wanted), 10_000):
-            part = {"keys": wanted[start : start + 10_000]}
-            for key, *rest in await connection.execute(statement, part):
-                found[key] = tuple(rest)
-        return found
+        wanted = {key for key in keys if key is not None}
+        if not wanted:
+            return {}
+        asked = (msgspec.json.encode(wanted).decode(),)
+        rows: Iterable[Any] = await connection.exec_driver_sql(statement.sql, asked)
+        return {key: (seq, fingerprint, id, type) for key, seq, fingerprint, id, type in rows}
 
     async def _settle(self, connection: AsyncConnection, units: Sequence[Unit]) -> None:
         handled = [(h.at, h.outcome, h.dedupe) for unit in units for h in unit.handled]

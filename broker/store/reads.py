@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, case, func, literal_column, or_, select
+from sqlalchemy import ColumnClause, Select, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker.store import schema as s
@@ -265,9 +265,8 @@ class Reads:
         found: Counter[tuple[str, str, str]] = Counter()
         for (system, lane, *_), count in (await self.waiting_by_flow()).items():
             found[system, lane, "waiting"] += count
-        pending = select(c.system, c.lane, c.status, func.count()).where(
-            literal_column("status IN ('in_flight', 'unknown')")
-        )
+        unsettled: ColumnClause[bool] = literal_column("status IN ('in_flight', 'unknown')")
+        pending = select(c.system, c.lane, c.status, func.count()).where(unsettled)
         for query in (pending.group_by(c.system, c.lane, c.status), select(s.call_settled)):
             found.update({(system, lane, status): count for system, lane, status, count in await self.rows(query)})
         return dict(+found)

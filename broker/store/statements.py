@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Dialect, Table, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import Column, Dialect, Table, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from broker.store import schema as s
@@ -104,6 +104,13 @@ def _call_settled() -> Any:
     return row.on_conflict_do_update(index_elements=key, set_={"count": s.call_settled.c.count + row.excluded.count})
 
 
+def _known(name: Column[Any]) -> Any:
+    """The accepted messages with one of these keys: a JSON list, so that the text is the same however many they are."""
+    m = s.message.c
+    wanted = select(func.json_each(bindparam("keys")).table_valued("value").c.value)
+    return select(name, m.seq, m.fingerprint, m.id, m.type).where(name.in_(wanted))
+
+
 def _control_end(*more: Any) -> Any:
     return (
         update(s.control)
@@ -127,6 +134,8 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self.message = Compiled(_insert(s.message), dialect)
+        self.known_messages = Compiled(_known(s.message.c.dedupe), dialect)
+        self.known_idempotency = Compiled(_known(s.message.c.idempotency), dialect)
         self.queue_item = Compiled(_insert(s.queue_item), dialect)
         self.handled = Compiled(
             update(s.message)
@@ -211,14 +220,6 @@ class Statements:
             dialect,
         )
 
-
-known_messages = select(
-    s.message.c.dedupe, s.message.c.seq, s.message.c.fingerprint, s.message.c.id, s.message.c.type
-).where(s.message.c.dedupe.in_(bindparam("keys", expanding=True)))
-
-known_idempotency = select(
-    s.message.c.idempotency, s.message.c.seq, s.message.c.fingerprint, s.message.c.id, s.message.c.type
-).where(s.message.c.idempotency.in_(bindparam("keys", expanding=True)))
 
 known_calls = select(s.call.c.intent_id, s.call.c.fingerprint).where(
     s.call.c.intent_id.in_(bindparam("keys", expanding=True))

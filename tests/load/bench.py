@@ -7,12 +7,25 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.load import accept, adaptive, audit, budgets, daemon_gate, fullway, ledger_verify, rabbitmq
+from tests.load import (
+    accept,
+    adaptive,
+    audit,
+    budgets,
+    daemon_gate,
+    fullway,
+    ledger_verify,
+    rabbitmq,
+    recovery,
+    refunds,
+)
 from tests.load.run import ROOT, machine
 
 BENCHES: dict[str, Callable[[Path], str]] = {
     "accept": accept.run,
     "fullway": fullway.run,
+    "refunds": refunds.run,
+    "recovery": recovery.run,
     "gate": budgets.run,
     "adaptive": adaptive.run,
     "daemon-gate": daemon_gate.run,
