@@ -104,7 +104,7 @@ class CallExplainer:
         if order := self._house.controls.blocks(call):
             told = self.ordered(key, order, f"{known}, and the look-up by {call.intent_id} waits")
             return Explanation(key, "unknown", told.sentence, told.owner, told.eta, told.no_eta)
-        due_ns = None if poster is None else poster.look_up_at(call.seq, call.operation)
+        due_ns = None if poster is None else poster.look_up_at(call.seq)
         when = max(due_ns or 0, clock.boot_ns())
         sentence = (
             f"{known}; it is looked up at the ERP by {call.intent_id} and not sent again before that is answered."

@@ -37,8 +37,13 @@ class LookUps:
         return None
 
     def when(self, seq: int) -> int | None:
-        """When this call is to be looked up; None if it is being looked up just now."""
-        return next((due_ns for due_ns, number, _ in self._calls if number == seq), None)
+        """When this call is to be looked up, as far as is known; None if it is being looked up just now."""
+        found = next(((due_ns, call.operation) for due_ns, number, call in self._calls if number == seq), None)
+        if found is None:
+            return None
+        due_ns, operation = found
+        rest = self._gate.resting(look_up_of(operation), due_ns)
+        return due_ns if rest is None or not rest.until_ns else max(due_ns, rest.until_ns)
 
     def take(self) -> None:
         """The one at the top is about to be asked for."""

@@ -19,7 +19,7 @@ from actors.caller.errands import Errands
 from actors.caller.events import gate_rows, restored
 from actors.caller.first_looks import FirstLooks
 from actors.caller.flight import Flight, begin
-from actors.caller.gate import Admission, Closed, Gate, look_up_of
+from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.idle import idle
 from actors.caller.insist import RETRY_SECONDS, insist
 from actors.caller.lookups import LookUps, to_look_up
@@ -169,11 +169,9 @@ class Poster:
         self._wake.set()
         return committed
 
-    def look_up_at(self, seq: int, operation: str) -> int | None:
+    def look_up_at(self, seq: int) -> int | None:
         """When a call of unknown outcome is looked up (boot clock); None if that is under way."""
-        due_ns = self._look_ups.when(seq)
-        rest = self.gate.resting(look_up_of(operation), due_ns) if due_ns is not None else None
-        return max(due_ns or 0, rest.until_ns) if rest is not None and rest.until_ns else due_ns
+        return self._look_ups.when(seq)
 
     def in_flight(self) -> int:
         """Calls on their way."""
@@ -186,8 +184,6 @@ class Poster:
     def flights(self) -> list[str]:
         """Intent ids of the calls on their way."""
         return [flight.call.intent_id for flight in self._flights.values()]
-
-    # recovery ------------------------------------------------------------------------------------------------
 
     async def _recover(self, context: Context) -> None:
         now_ns = context.clock.boot_ns()
@@ -206,8 +202,6 @@ class Poster:
         await self.first_looks.load(context.clock)
         for call in left.unknown if self._adapter.finds else ():
             self._look_ups.add(call, now_ns)
-
-    # one turn ------------------------------------------------------------------------------------------------
 
     async def _turn(self, group: anyio.abc.TaskGroup, context: Context) -> float:
         """Start everything that may start now; how many seconds until there may be more."""

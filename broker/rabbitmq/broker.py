@@ -83,7 +83,7 @@ class RabbitMQBroker:
         self._topology = Topology((), ())
         self._exchanges: set[str] = set()
         self._queues: dict[str, None] = {}
-        self._expected: frozenset[str] = frozenset()
+        self._expected: set[str] = set()
         self._subscriptions: list[RabbitMQSubscription] = []
         self._paused: set[str] = set()
         self._generation = 0
@@ -227,14 +227,13 @@ class RabbitMQBroker:
 
     def expect(self, topology: Topology) -> None:
         """What will be declared, so that the outbox takes messages for it while the broker is not there yet."""
-        self._expected = frozenset((*topology.exchanges, *(queue.name for queue in topology.queues)))
+        self._expected = {*topology.exchanges, *(queue.name for queue in topology.queues)}
 
     @durable("declare")
     async def declare(self, topology: Topology) -> None:
         """Create what is missing and verify what is there; after every reconnect it is done again."""
         queues = {queue.name: queue for queue in (*self._topology.queues, *topology.queues)}
-        exchanges = dict.fromkeys((*self._topology.exchanges, *topology.exchanges))
-        wanted = Topology(tuple(exchanges), tuple(queues.values()))
+        wanted = Topology((*{*self._topology.exchanges, *topology.exchanges},), tuple(queues.values()))
         session = await self._current()
         await self._declare_on(session, wanted)
         self._topology = wanted
@@ -271,9 +270,8 @@ class RabbitMQBroker:
         rows = []
         for message in messages:
             check(message)
-            known = self._exchanges if message.exchange else self._queues
             place = message.exchange or message.routing_key
-            if place not in known and place not in self._expected:
+            if place not in (self._exchanges if message.exchange else self._queues) and place not in self._expected:
                 raise Unroutable(message.exchange, message.routing_key)
             headers = msgspec.json.encode(message.headers).decode() if message.headers else "{}"
             rows.append(QueueRow(message.exchange, message.routing_key, message.message_id, headers, message.body))

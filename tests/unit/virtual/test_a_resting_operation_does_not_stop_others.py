@@ -19,6 +19,7 @@ class HalfAnErp:
     """Answers after 50 ms; invoices fail until a moment, everything else works."""
 
     system, deduplicates, finds, lost_seconds = "erp", True, True, 2.0
+    late_seconds, dedupe_seconds = 0.0, None
 
     def __init__(self, agenda: Agenda, well_from_ns: int) -> None:
         self.agenda = agenda
