@@ -233,7 +233,7 @@ class RabbitMQBroker:
     async def declare(self, topology: Topology) -> None:
         """Create what is missing and verify what is there; after every reconnect it is done again."""
         queues = {queue.name: queue for queue in (*self._topology.queues, *topology.queues)}
-        wanted = Topology((*{*self._topology.exchanges, *topology.exchanges},), tuple(queues.values()))
+        wanted = Topology((*dict.fromkeys((*self._topology.exchanges, *topology.exchanges)),), tuple(queues.values()))
         session = await self._current()
         await self._declare_on(session, wanted)
         self._topology = wanted
