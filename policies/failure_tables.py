@@ -1,5 +1,6 @@
-"""How each system says no: one row a kind of answer, from the vendors' own pages unless a row says otherwise.
+"""How each system says no: one row a kind of answer, from the vendors' pages and samples as far as those name it.
 
+Codes that no public page names (of closed periods, above all) are what integrators report: check them at your system.
 Limits are not here: `policies/vendors.py` reads them first. What is not in a table falls back to its status.
 """
 
