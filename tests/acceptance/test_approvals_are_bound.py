@@ -107,7 +107,11 @@ def test_a_process_whose_amount_was_changed_after_its_approval_asks_for_nothing_
     assert house.edit("UPDATE state SET body = ? WHERE domain = 'workflow' AND key = ?", changed, key) == 1
     house.daemon.start()
     house.systems.all["billing"].start()
-    until(lambda: any("changed since it was approved" in cause for cause in house.with_a_person("changed")), "noticed")
+    until(
+        lambda: any("changed since it was approved" in cause for cause in house.with_a_person("changed")),
+        "noticed",
+        seconds=90,
+    )
     assert house.amounts("erp", "changed") == []
     assert "99.50" not in house.amounts("billing", "changed")
 
