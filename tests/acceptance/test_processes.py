@@ -298,7 +298,7 @@ def test_who_asks_and_who_votes_is_whose_token_it_is_whatever_the_request_says(l
     assert {entry["actor"] for entry in entries} == {"dora"}
     votes = land.client.look("audit", subject="named")["items"]
     approvals = {(entry["actor"], entry["verb"]) for entry in votes if entry["verb"].startswith("approval.")}
-    assert approvals == {("clara", "approval.approve"), ("clara", "approval.given")}
+    assert approvals == {("workflow", "approval.asked"), ("clara", "approval.approve"), ("clara", "approval.given")}
 
 
 def test_calls_to_billing_are_held_and_released_without_touching_the_erp(land: Land) -> None:
