@@ -55,7 +55,7 @@ HOW = {
         r"os\.(write|pwrite|replace|rename|link)$|\.(write_text|write_bytes|writelines)$",
         {
             "actors/operator_exports.py:Export._write": "file/export",
-            "actors/daemon.py:operator_token": "file/operator_token",
+            "actors/credentials.py:operator_token": "file/operator_token",
             "broker/store/migrate.py:migrate": "within open/store",
             "broker/store/store.py:_lock": "whose the directory is, while the process lives",
             "broker/store/anchors.py:AnchorFile.append": "file/anchor",

@@ -148,7 +148,8 @@ class World:
                 return surge.run(self.accepted_path)
             finally:
                 surge.write(self.accepted_path)
-                self.told = [json.loads(line) for line in self.accepted_path.read_text().splitlines()]
+                lines = [json.loads(line) for line in self.accepted_path.read_text().splitlines()]
+                self.told = [line for line in lines if "event" not in line]  # the others were seen, not told
 
     @contextmanager
     def surging(self, cases: int, seed: int, patience: float = 60.0) -> Iterator[Future[Progress]]:

@@ -325,7 +325,7 @@ PLANTED: dict[str, Bug] = {
         _patch(Life, "__init__", _in_halves(_checkpoint, "workflow")), "commit/untrue.first/workflow:after:1", "orphan"
     ),
     "compensation twice": Bug(
-        _patch(Life, "__init__", _in_halves(_void, "workflow")), "commit/untrue.first/workflow:after:1", "duplicate"
+        _patch(Life, "__init__", _in_halves(_void, "workflow")), "commit/untrue.first/workflow:after:1", "orphan"
     ),
     "result recorded twice": Bug(
         _patch(poster.Poster, "__init__", told_before), "commit/untrue.first/erp-poster:after:1", "duplicate"

@@ -145,7 +145,7 @@ def run(
         DaemonFailed: the daemon cannot be started at all.
     """
     begun = time.monotonic()
-    load = Load(prefix, case.parts, broker_url)
+    load = Load(prefix, case.parts, systems.token, broker_url)
     since = marks(systems)
     systems.set_faults(load.faults(case.mode == "lost"))
     if template is not None:
@@ -173,6 +173,10 @@ def _is_at(name: str, case: Case) -> bool:
 def _settings(systems: Systems, case: Case, broker_url: str) -> dict[str, str]:
     more = {
         "TIDEGATE_APPROVAL__PEOPLE": PEOPLE,
+        "TIDEGATE_OPERATORS__NAMED": ",".join(
+            f"{name} as {role} with {systems.token(name).absolute()}"
+            for name, role in (person.split("=") for person in PEOPLE.split(","))
+        ),
         "TIDEGATE_ERP__LIMITS": LIMITS,
         "TIDEGATE_ERP__ASK_LIMITS_SECONDS": "0.5",
         "TIDEGATE_BROKER__PARTITIONS": "1",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -56,12 +57,13 @@ Step = Callable[[Client], bool]
 class Load:
     """The steps of one case. Each is repeated until it says that it is done, whatever became of the daemon meanwhile.
 
-    `broker_url`: the virtual host of the case, for the parts that need a broker.
+    `tokens`: the file of somebody's token. `broker_url`: the virtual host of the case, for parts that need a broker.
     """
 
-    def __init__(self, prefix: str, parts: frozenset[str], broker_url: str = "") -> None:
+    def __init__(self, prefix: str, parts: frozenset[str], tokens: Callable[[str], Path], broker_url: str = "") -> None:
         self.prefix = prefix
         self.parts = parts
+        self._tokens = tokens
         self._broker_url = broker_url
         self._token: str | None = None
         self._heard: set[tuple[str, str]] = set()
@@ -153,7 +155,11 @@ class Load:
             batch.append(self._adjust("auth", "auth"))
         if "poison" in self.parts:
             batch.append(self._adjust("poison", "poison"))
-        return all("code" not in one or one["code"] is None for one in client.send(batch))
+        with self._as("sam", client) as asker:
+            return all("code" not in one or one["code"] is None for one in asker.send(batch, signed=True))
+
+    def _as(self, who: str, client: Client) -> Client:
+        return Client(client.url, self._tokens(who), timeout_seconds=10.0)
 
     # people --------------------------------------------------------------------------------------------------
 
@@ -163,7 +169,8 @@ class Load:
             return True
         digest = client.approval(self.key(name), self.prefix)["digest"]
         try:
-            client.vote(self.key(name), verdict, who=who, digest=digest, reason="a crash case")
+            with self._as(who, client) as voter:
+                voter.vote(self.key(name), verdict, digest=digest, reason="a crash case")
         except Refused as refusal:
             if refusal.problem.get("code") not in ("approval.twice", "approval.closed"):
                 raise
