@@ -34,7 +34,7 @@ surge-newcomer: $(RUN_READY) ## one new message of a tenant behind 50,000 of ano
 	@$(PY) run.py surge-newcomer $(ARGS)
 
 test: $(DEV_READY) ## every test
-	@$(PY) -m pytest tests
+	@$(PY) -m tests.side_by_side
 
 check: $(DEV_READY) ## format, lint, strict types, import order of the rooms, tidiness
 	@$(PY) -m ruff format --check --quiet . && echo "format ok"

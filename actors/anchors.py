@@ -25,9 +25,10 @@ class AnchorKeeper:
 
         A place that cannot be written is told to the log and tried again; nothing else waits for it.
         """
-        while not await self._mark(context, "start") and not context.stopping:
-            await context.pause(context.stop_asked, _RETRY_SECONDS)
-        context.ready()
+        marked = await self._mark(context, "start")
+        context.ready()  # also without: the store's trouble is its writer's, and a start must not wait for it for ever
+        while not marked and not await context.pause(context.stop_asked, _RETRY_SECONDS):
+            marked = await self._mark(context, "start")
         while not await context.pause(context.stop_asked, self._every_seconds):
             await self._mark(context, "regular")
         await self._mark(context, "stop")
