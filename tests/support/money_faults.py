@@ -262,7 +262,7 @@ def token_rotated(place: Path) -> Findings:
     with world(place, ("40/1s", "5 concurrent"), "20", options, TIDEGATE_ERP__TOKEN_FILE=str(ours)) as house:
         send(house, 80)
         for number in range(3):
-            until(lambda: len(house.erp.documents()) >= 15 * (number + 1), "work goes on", 30)  # noqa: B023
+            until(lambda: len(house.erp.documents()) >= 15 * (number + 1), "work goes on", 90)  # noqa: B023
             _replace(theirs, f"token {number}")
             _replace(ours, f"token {number}")
         findings = judged(house)
@@ -316,7 +316,7 @@ def budget_changed(place: Path) -> Findings:
         begun = time.monotonic()
         until(lambda: time.monotonic() - begun > 1.2, "what was sent before is out of every window", 5)
         house.erp.set_limits("10/1s", "5 concurrent")
-        until(lambda: len(house.calls()) >= 80, "work goes on", 30)
+        until(lambda: len(house.calls()) >= 80, "work goes on", 90)
         house.erp.set_limits("40/1s", "5 concurrent")
         client.operate("unset", name="rate", target="erp", reason="they are done", who="kim")
         return judged(house)

@@ -105,7 +105,7 @@ async def line_lost_with_publishes_on_it(place: Path, node: RabbitNode) -> list[
     """What was written never reaches the broker."""
     async with _rigged(place, node) as (made, proxy):
         async with fed(made):
-            await made.more(50)
+            await made.more(50, seconds=10)
         proxy.stall()
         await made.accept(50)
         for _ in range(20):
@@ -160,7 +160,7 @@ async def acknowledgements_lost(place: Path, node: RabbitNode) -> list[Finding]:
     """They vanish on the line, and then the line is cut."""
     async with _rigged(place, node) as (made, proxy):
         async with fed(made):
-            await made.more(50)
+            await made.more(50, seconds=10)
             proxy.eaten = {"ack"}
             await proxy.has_swallowed(3)
             proxy.end_all("reset")
@@ -174,7 +174,7 @@ async def deciders_killed(place: Path, node: RabbitNode) -> list[Finding]:
     async with _rigged(place, node) as (made, _):
         async with fed(made):
             for number in range(12):
-                await made.more(1 + 11 * number % 40)
+                await made.more(1 + 11 * number % 40, seconds=4)
                 await made.crash_worker()
         return await made.judge(_JUDGE_SECONDS)
 
