@@ -70,6 +70,7 @@ class Systems:
         """The environment of a daemon between them."""
         found = {
             "TIDEGATE_ERP__URL": self.erp.url,
+            "TIDEGATE_ERP__LATE_SECONDS": str(self._lost_seconds),
             "TIDEGATE_ERP__LIMITS": ",".join(profile_words(self._profile)) or "1000000/1s",
             "TIDEGATE_OPERATORS__NAMED": ",".join(
                 f"{name} as {role} with {self.token(name).absolute()}"

@@ -83,14 +83,17 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
 
 
 def _may_come_for_us(call: Call, adapter: Adapter, now: int) -> int:
-    """For how long yet a document may appear that would be a second one beside what we send; 0 if none can.
+    """For how long yet a document may appear for a send that was not answered; 0 if none can.
 
-    A system that recognises our intent id makes no second one, as long as it remembers.
+    A system that recognises our intent id makes no second one. But what is sent again meanwhile it may refuse, and then
+    do the first: so the time that is stated for late execution (`late_seconds`) is waited out there as well.
     """
     window = adapter.dedupe_seconds
-    if adapter.deduplicates and (window is None or now - call.requested_at < window * 1_000_000):
-        return 0
-    return max(0, int(max(adapter.lost_seconds, adapter.late_seconds) * 1_000_000) - (now - call.changed_at))
+    if not call.sent:
+        return 0  # only looked for, never sent
+    recognised = adapter.deduplicates and (window is None or now - call.requested_at < window * 1_000_000)
+    seconds = adapter.late_seconds if recognised else max(adapter.lost_seconds, adapter.late_seconds)
+    return max(0, int(seconds * 1_000_000) - (now - call.changed_at))
 
 
 def _after_failure(
