@@ -307,9 +307,7 @@ class Gate:
     ) -> None:
         """The system refused for its limits: narrow, freeze for as long as it said, then one probe."""
         self.governor.refused(admission.lease, reading, asked_seconds, reason, now_ns)
-        self.budget.ended(admission.lease, arrived_by_ns, fine=False, ended_ns=now_ns)
-        self._look_again()
-        self._breaker(admission.operation).unsent(admission.passage)
+        self._not_taken(admission, arrived_by_ns, now_ns)
 
     def object_refused(
         self,
@@ -322,6 +320,10 @@ class Gate:
     ) -> None:
         """The system refused for the object of the call: only calls on that object stand still, then one probe."""
         self.governor.refused_object(admission.lease, reading, asked_seconds, reason, now_ns)
+        self._not_taken(admission, arrived_by_ns, now_ns)
+
+    def _not_taken(self, admission: Admission, arrived_by_ns: int, now_ns: int) -> None:
+        """A refusal for a limit: the call counts as made, and says nothing about the system's health."""
         self.budget.ended(admission.lease, arrived_by_ns, fine=False, ended_ns=now_ns)
         self._look_again()
         self._breaker(admission.operation).unsent(admission.passage)

@@ -270,7 +270,10 @@ class _Check:
             if anchor.seq > self._sound_to:
                 return
             if self._hash(anchor.seq) != anchor.hash:
-                yield self._rewritten(self._good[-1].seq if self._good else 0, anchor.seq, anchor.hash, who)
+                good = self._good[-1].seq if self._good else 0
+                yield (
+                    self._rewritten(good, anchor.seq, anchor.hash, who) if anchor.seq > good else _no_such(who, anchor)
+                )
                 return
             entry, told = self._told.get(anchor.anchor, (None, None))
             if entry is None or told is None:
@@ -333,3 +336,9 @@ class _Check:
         if anchors and anchors[0].anchor > 1:
             said.append(f"the anchor file begins with anchor {anchors[0].anchor}; earlier ones are in another file")
         return said
+
+
+def _no_such(who: str, anchor: Anchor) -> Finding:
+    """The anchor before it, which is good, vouches for the entry: so it is the later line that was changed."""
+    problem = f"{who} differs from the chain at an entry that earlier anchors vouch for: its line was changed"
+    return Finding(None, problem, "an anchor of a later entry", f"one of entry {anchor.seq}")

@@ -22,7 +22,7 @@ Verify = Callable[[Path, Path], Verdict]
 
 
 class Campaign:
-    """Changes copies of one real store. `missed` names what was not found, by number, so that it can be repeated."""
+    """Changes copies of one real store. `missed` and `misnamed` say what was not found, or found elsewhere."""
 
     def __init__(self, store: Path, anchors: Path, scratch: Path, seed: int, judge: Verify = verify) -> None:
         self._whole = read(store, anchors)
@@ -35,6 +35,7 @@ class Campaign:
         self.found: Counter[str] = Counter()
         self.named: Counter[str] = Counter()
         self.missed: list[str] = []
+        self.misnamed: list[str] = []
 
     @property
     def entries(self) -> int:
@@ -68,13 +69,17 @@ class Campaign:
             self.missed.append(f"{kind}, number {number} of seed {self._seed}")
             return
         self.found[kind] += 1
-        self.named[kind] += _names(verdict, expected, self.entries)
+        named = _names(verdict, expected, self.entries)
+        self.named[kind] += named
+        if not named:
+            self.misnamed.append(f"{kind}, number {number} of seed {self._seed}: {verdict.findings[0]}, not {expected}")
 
     def report(self) -> str:
         """The table and the sum."""
         lines = [f"{'change':<24}{'made':>7}{'found':>7}{'first bad named':>17}"]
         lines += [f"{kind:<24}{n:>7}{self.found[kind]:>7}{self.named[kind]:>17}" for kind, n in self.made.items()]
         lines += [f"missed: {one}" for one in self.missed[:20]]
+        lines += [f"named wrongly: {one}" for one in self.misnamed[:20]]
         return "\n".join([*lines, f"{self.found.total()} of {self.made.total()} found"])
 
 

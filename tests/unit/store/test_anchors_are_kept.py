@@ -128,6 +128,21 @@ async def test_a_missing_file_is_found_and_so_are_strange_lines(tmp_path: Path) 
     assert verify(data / "tidegate.db", file).findings[0].seq is None
 
 
+@pytest.mark.parametrize("seq", [1, -9])
+async def test_a_last_anchor_that_tells_of_an_earlier_entry_is_itself_what_was_changed(
+    tmp_path: Path, seq: int
+) -> None:
+    data, file = tmp_path / "data", tmp_path / "anchors.jsonl"
+    await life(data, file, "start", "stop")
+    assert verify(data / "tidegate.db", file).clean
+    *lines, last = file.read_bytes().splitlines(keepends=True)
+    forged = msgspec.structs.replace(msgspec.json.decode(last, type=Anchor), seq=seq)
+    file.write_bytes(b"".join([*lines, forged.line()]))
+    first = verify(data / "tidegate.db", file).findings[0]
+    assert first.seq is None
+    assert "its line was changed" in first.problem
+
+
 async def test_an_entry_keeps_no_character_that_would_let_two_entries_have_the_same_bytes(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with running_store(data) as store:
