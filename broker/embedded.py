@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
+from sqlalchemy import func, select
 
 from broker.crash_points import durable
 from broker.port import (
@@ -28,6 +29,7 @@ from broker.port import (
     Topology,
     Unroutable,
 )
+from broker.store import schema as s
 from broker.store.reads import QueueRecord
 from broker.store.rows import QueueRow
 from broker.store.store import Store
@@ -35,6 +37,7 @@ from broker.store.unit import Committed, Unit
 from policies.shares import Shares
 
 _READ_AHEAD = 512
+_item = s.queue_item.c
 _headers = msgspec.json.Decoder(dict[str, str])
 
 
@@ -98,7 +101,10 @@ class EmbeddedBroker:
         self._arrived = asyncio.Event()
         self._home: dict[int, _QueueState] = {}
         """Where each message is that was read and is not settled."""
-        self._commits = 0
+        self._counting: list[tuple[Unit, Committed]] | None = None
+        """What was committed while the store is being counted."""
+        self._counted_to = 0
+        """The last item that the count has; a commit can be seen in the store before we are told of it."""
 
     dead: Sequence[str] = ()
     unrouted: Sequence[str] = ()
@@ -116,14 +122,20 @@ class EmbeddedBroker:
             self._store.unwatch(self._follow)
 
     async def _count(self) -> None:
-        """Learn the depths from the store, and look again if a commit came meanwhile."""
+        """Learn the depths from the store; what was committed meanwhile and is not among them is added."""
         self._home.clear()
-        seen = -1
-        while seen != self._commits:
-            seen = self._commits
-            depths = await self._store.reads.queue_depths()
+        meanwhile: list[tuple[Unit, Committed]] = []
+        self._counting = meanwhile
+        rows = await self._store.reads.rows(
+            select(_item.queue, func.count(), func.max(_item.seq)).group_by(_item.queue)
+        )
+        self._counting = None
+        self._counted_to = max((last for _, _, last in rows), default=0)
+        depths = {name: count for name, count, _ in rows}
         for name in {*depths, *self._queues}:
             self._state(name).begin(depths.get(name, 0))
+        for unit, committed in meanwhile:
+            self._follow(unit, committed)
 
     def _state(self, name: str) -> _QueueState:
         return self._queues.setdefault(name, _QueueState(name))
@@ -217,10 +229,10 @@ class EmbeddedBroker:
         return self._arrived
 
     def _follow(self, unit: Unit, committed: Committed) -> None:
-        fresh = Counter(item.queue for item in unit.items)
-        for accept, answer in zip(unit.accepts, committed.accepted, strict=True):
-            if not answer.duplicate:
-                fresh.update(item.queue for item in accept.items)
+        if self._counting is not None:
+            self._counting.append((unit, committed))
+            return
+        fresh = self._fresh(unit, committed) if committed.items_to > self._counted_to else Counter[str]()
         for name, count in fresh.items():
             state = self._state(name)
             state.depth += count
@@ -228,9 +240,16 @@ class EmbeddedBroker:
             state.exhausted = False
         for tag in unit.settled:
             self._forget(tag)
-        self._commits += 1
         if fresh or unit.settled:
             self.wake()
+
+    def _fresh(self, unit: Unit, committed: Committed) -> Counter[str]:
+        """How many items came into each queue."""
+        fresh = Counter(item.queue for item in unit.items)
+        for accept, answer in zip(unit.accepts, committed.accepted, strict=True):
+            if not answer.duplicate:
+                fresh.update(item.queue for item in accept.items)
+        return fresh
 
     def _forget(self, tag: int) -> None:
         """It is settled in the store; a receiver that still holds it holds nothing."""

@@ -153,11 +153,12 @@ class Channel:
             self._inner.exchange_declare(name, exchange_type=kind, durable=True, arguments=arguments),
         )
 
-    async def queue(self, name: str, arguments: dict[str, Any]) -> None:
-        """Declare a durable queue."""
-        await self._link.ask(
+    async def queue(self, name: str, arguments: dict[str, Any]) -> bool:
+        """Declare a durable queue; whether it may have been made by this, for it is empty and nobody consumes it."""
+        made = await self._link.ask(
             f"declaring queue {name}", self._inner.queue_declare(name, durable=True, arguments=arguments)
         )
+        return not (made.message_count or made.consumer_count)
 
     async def exclusive_queue(self, name: str) -> None:
         """Declare a queue that only this connection may use and that ends with it. Raises Locked."""

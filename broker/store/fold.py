@@ -90,6 +90,8 @@ class Folder:
         await self._spends(connection, units)
         await self._records(connection, units, exceptions, audits)
         await self._audit(connection, units, audits)
+        for result in results:
+            result.items_to = self._next[s.queue_item.name] - 1
         return results
 
     async def _many(self, connection: AsyncConnection, statement: q.Compiled, rows: list[tuple[Any, ...]]) -> int:

@@ -113,3 +113,5 @@ class Committed:
     """Intent ids that the ledger had already, with other content: not added, an exception was opened."""
     promoted: bool = False
     """Whether a call that waited behind another of its key may go now, because of this unit or one beside it."""
+    items_to: int = 0
+    """The highest number that any queue item had when this was committed: who has counted so far has these."""

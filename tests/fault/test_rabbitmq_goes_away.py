@@ -4,6 +4,8 @@ Nothing confirmed is lost, whoever receives recognises repetitions by the busine
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -16,6 +18,7 @@ from broker.store.store import Store
 from broker.store.unit import Unit
 from ops.rabbitmq_node import RabbitNode, shared_node
 from tests.contract.engines_rabbitmq import opened
+from tests.support.loops import until
 from tests.support.messages import ids, take, with_queues
 from tests.support.rabbitmq_rows import message_row
 from tests.support.rabbitmq_traffic import publishing, receiving
@@ -101,18 +104,18 @@ async def test_a_socket_that_closes_under_a_publish_ends_it_as_lost(node: Rabbit
             await broker.publish([Outgoing("m", b"", "q")])
 
 
-async def accept(store: Store, broker: RabbitMQBroker, count: int) -> list[str]:
+async def accept(store: Store, broker: RabbitMQBroker, count: int, queue: str = "q") -> list[str]:
     """Accept messages as the door does: message row and outbox row in one transaction."""
-    names = [f"m{n}" for n in range(count)]
-    accepts = [Accept(message_row(name, "q"), broker.outbox([Outgoing(name, b"body", "q")])) for name in names]
+    names = [f"{queue}{n}" for n in range(count)]
+    accepts = [Accept(message_row(name, queue), broker.outbox([Outgoing(name, b"body", queue)])) for name in names]
     await store.commit(Unit(1, accepts=accepts))
     return names
 
 
-async def handle(store: Store, broker: RabbitMQBroker, count: int) -> list[str]:
+async def handle(store: Store, broker: RabbitMQBroker, count: int, queue: str = "q") -> list[str]:
     """Handle messages as a decider does: inbox mark, outbox row and state in one transaction, then acknowledge."""
     handled: list[str] = []
-    async with broker.subscribe(["q"], prefetch=count) as subscription:
+    async with broker.subscribe([queue], prefetch=count) as subscription:
         while len(handled) < count:
             batch = await subscription.receive(count - len(handled))
             seen = await store.reads.handled(ids(batch))
@@ -153,3 +156,32 @@ async def test_a_queue_deleted_under_its_consumer_is_made_again_with_what_was_in
             with pytest.raises(BrokerLost, match="queue was deleted"):
                 await subscription.receive(1)
         assert sorted(await handle(store, broker, 50)) == sorted(accepted)
+
+
+async def test_a_queue_deleted_while_another_is_made_again_is_made_again_with_what_was_in_it(
+    node: RabbitNode, tmp_path: Path
+) -> None:
+    """Between the look at what is missing and the making of it."""
+    async with opened(tmp_path) as (broker, store):
+        await with_queues(broker, "first", "second")
+        published: list[int] = []
+        store.watch(lambda unit, _: published.extend(unit.published))
+        vhost = (tmp_path / "rabbitmq-url").read_text().rpartition("/")[2]
+        accepted = await accept(store, broker, 20, "first") + await accept(store, broker, 20, "second")
+        await until(lambda: len(published) == 40)
+        forget, deleted = broker.before_create, anyio.Event()
+
+        @asynccontextmanager
+        async def deleted_meanwhile(queues: Sequence[str]) -> AsyncIterator[None]:
+            if not deleted.is_set():
+                await asyncio.to_thread(node.ctl, "-p", vhost, "delete_queue", "second")
+                deleted.set()
+            async with forget(queues):
+                yield
+
+        broker.before_create = deleted_meanwhile
+        await asyncio.to_thread(node.ctl, "-p", vhost, "delete_queue", "first")
+        await deleted.wait()
+        await with_queues(broker, "first")  # returns after whoever is making them
+        handled = await handle(store, broker, 20, "first") + await handle(store, broker, 20, "second")
+        assert sorted(handled) == sorted(accepted)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.embedded import EmbeddedBroker, matches
+from broker.store.unit import Committed, Unit
 from tests.support.loops import cut_short, steps
 from tests.support.messages import figures, ids, numbered, outgoing, take, with_queues
 from tests.support.stores import running_store
@@ -111,6 +112,26 @@ async def test_statistics_are_right_after_connecting_beside_running_traffic(tmp_
                     await with_queues(late, "q")
                     now = await figures(late, "q")
                     assert now.ready == (await figures(publisher, "q")).ready
+
+
+async def test_a_commit_that_was_counted_before_it_is_told_of_is_not_counted_twice(tmp_path) -> None:
+    told: list[tuple[Unit, Committed]] = []
+
+    def hear(unit: Unit, committed: Committed) -> None:
+        told.append((unit, committed))
+
+    async with running_store(tmp_path) as store:
+        store.watch(hear)
+        broker, late = EmbeddedBroker(store), EmbeddedBroker(store)
+        async with broker.connected():
+            await with_queues(broker, "q")
+            await broker.publish(numbered("q", 3))
+            async with late.connected():
+                await with_queues(late, "q")
+                late._follow(*told[-1])  # the store's file had the commit before its writer had told of it
+                assert (await figures(late, "q")).ready == 3
+                await broker.publish(numbered("q", 2))
+                assert (await figures(late, "q")).ready == 5
 
 
 async def test_a_connection_that_comes_back_knows_what_happened_meanwhile(tmp_path) -> None:
