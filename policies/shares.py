@@ -19,10 +19,12 @@ class Shares:
         """How many to take of each queue: `ready` is (name, how many there are), most urgent first."""
         parts = max(LEAST_SHARE, 2 * (len(ready) - 1))
         reserved = self._reserve(ready[1:], room, parts)
+        kept = reserved.total()
         given: list[int] = []
         for name, count in ready:
-            reserved.pop(name, None)
-            share = max(min(count, room - sum(given) - reserved.total()), 0)
+            kept -= reserved[name]
+            share = max(min(count, room - kept), 0)
+            room -= share
             self._owed[name] = max(self._owed[name] - parts * share, 0)
             given.append(share)
         return given

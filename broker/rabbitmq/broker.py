@@ -30,7 +30,7 @@ from broker.rabbitmq.outlet import check
 from broker.rabbitmq.probe import probe_dead_letters
 from broker.rabbitmq.session import Session
 from broker.rabbitmq.settings import Entropy, RabbitMQSettings
-from broker.rabbitmq.subscription import READ_AHEAD, RabbitMQSubscription
+from broker.rabbitmq.subscription import RabbitMQSubscription
 from broker.store.rows import QueueRow
 from policies.restarts import Backoff
 
@@ -281,12 +281,11 @@ class RabbitMQBroker:
 
     @asynccontextmanager
     async def subscribe(self, queues: Sequence[str], prefetch: int) -> AsyncIterator[Subscription]:
-        """Consume. At most `prefetch` are handed out in all; the broker sends `READ_AHEAD` more for each queue."""
+        """Consume. At most `prefetch` are handed out in all; the broker sends some more ahead for each queue."""
         session = await self._current()
-        subscription = RabbitMQSubscription(prefetch)
+        subscription = RabbitMQSubscription(session.into, queues, prefetch)
         try:
-            for queue in queues:
-                subscription.inlets[queue] = await self._inlet(session, subscription, queue)
+            await subscription.begin(lambda queue: self._consume(session, subscription, queue))
             self._subscriptions.append(subscription)
             yield subscription
         finally:
@@ -294,20 +293,20 @@ class RabbitMQBroker:
                 self._subscriptions.remove(subscription)
             await subscription.close()
 
-    async def _inlet(self, session: Session, subscription: RabbitMQSubscription, queue: str) -> Inlet:
+    async def _consume(self, session: Session, subscription: RabbitMQSubscription, queue: str) -> None:
+        """What was opened when this fails or is cancelled is the subscription's to close."""
         for again in (False, True):
+            channel = await session.into.channel()
             self._generation += 1
-            inlet = Inlet(session.into, await session.into.channel(), queue, self._generation, subscription.wake)
+            subscription.add(Inlet(session.into, channel, queue, self._generation, subscription.wake))
             if queue in self._paused:
-                return inlet
+                return
             try:
-                await inlet.start(subscription.prefetch + READ_AHEAD)
-                return inlet
+                return await subscription.start(queue)
             except Missing:
                 if again or queue not in self._queues:
                     raise
                 await self._declare_on(session)  # somebody deleted it
-        raise AssertionError("unreachable")
 
     async def pause(self, queue: str) -> None:
         """Consume no more from it in this process; what was sent ahead goes back."""
@@ -321,7 +320,7 @@ class RabbitMQBroker:
         for subscription in self._subscriptions:
             inlet = subscription.inlets.get(queue)
             if inlet is not None and not inlet.consuming:
-                await inlet.start(subscription.prefetch + READ_AHEAD)
+                await subscription.start(queue)
 
     def _inlets(self, queue: str) -> list[Inlet]:
         return [s.inlets[queue] for s in self._subscriptions if queue in s.inlets]

@@ -114,24 +114,23 @@ class Inlet:
 
     # settling ------------------------------------------------------------------------------------------------
 
-    def acknowledge(self, tags: Sequence[int]) -> None:
-        """Settle: one frame for everything up to the first unsettled delivery, one each for those beyond."""
+    def acknowledge(self, tags: Sequence[int]) -> bytes:
+        """Settle: the frames to write, one for everything up to the first unsettled delivery, one each beyond it."""
         unsettled = self._unsettled
         mine = [tag for tag in tags if tag in unsettled]
         if not mine:
-            return
+            return b""
         for tag in mine:
             del unsettled[tag]
         first_open = next(iter(unsettled), None)
         number = self._channel.number
         if first_open is None:
-            self._link.write(wire.acknowledge(number, max(mine), True))
-            return
+            return wire.acknowledge(number, max(mine), True)
         below = [tag for tag in mine if tag < first_open]
         frames = [wire.acknowledge(number, tag, False) for tag in mine if tag > first_open]
         if below:
             frames.append(wire.acknowledge(number, max(below), True))
-        self._link.write(b"".join(frames))
+        return b"".join(frames)
 
     def hand_again(self, deliveries: Sequence[Delivery]) -> None:
         """Put before everything that came later, to be handed out again.

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from broker.crash_points import durable
 from broker.order import ITEM_HEADER
 from broker.port import BrokerLost, Delivery
 from broker.rabbitmq.inlet import Inlet
+from broker.rabbitmq.link import Link
 from broker.store.unit import Unit
 from policies.shares import Shares
 
 READ_AHEAD = 256
-"""Messages that the broker sends ahead of each queue beyond the prefetch, so that an urgent queue is not found empty
+"""Messages that the broker sends ahead of the most urgent queue beyond the prefetch, so that it is not found empty
 while its next messages are on the wire."""
+LOWER_READ_AHEAD = 64
+"""The same of the other queues: what lies on the wire is in the way of an urgent message that comes after it."""
+_STARTED_TOGETHER = 16
+"""Consumers that are started at once: each is three questions to the broker, and more at once are not faster."""
 
 
 class RabbitMQSubscription:
     """Ends with its connection: from then on `receive` raises `BrokerLost`, and a new subscription is needed."""
 
-    def __init__(self, prefetch: int) -> None:
+    def __init__(self, link: Link, queues: Sequence[str], prefetch: int) -> None:
+        self._link = link
+        self._queues = queues
         self.prefetch = prefetch
         self.inlets: dict[str, Inlet] = {}
+        """In the order of `queues`, once each was added."""
         self._shares = Shares()
         self._arrived = asyncio.Event()
+
+    async def begin(self, consume: Callable[[str], Awaitable[None]]) -> None:
+        """Have every queue consumed. Raises the first of what `consume` raises, when nothing is under way any more."""
+        for first in range(0, len(self._queues), _STARTED_TOGETHER):
+            starting = (consume(queue) for queue in self._queues[first : first + _STARTED_TOGETHER])
+            for problem in await asyncio.gather(*starting, return_exceptions=True):
+                if problem is not None:
+                    raise problem
+
+    def add(self, inlet: Inlet) -> None:
+        """An inlet for one of the queues, in the place of the one that it had."""
+        self.inlets[inlet.queue] = inlet
+        if len(self.inlets) == len(self._queues):
+            self.inlets = {queue: self.inlets[queue] for queue in self._queues}
+
+    async def start(self, queue: str) -> None:
+        """Begin to consume it. Raises Missing, BrokerLost, BrokerRefused."""
+        ahead = READ_AHEAD if queue == self._queues[0] else LOWER_READ_AHEAD
+        await self.inlets[queue].start(self.prefetch + ahead)
 
     def wake(self) -> None:
         """Let the receiver look again."""
@@ -73,9 +100,9 @@ class RabbitMQSubscription:
 
     @durable("ack")
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle as finished: one write a queue, nothing awaited. Deliveries of another connection are ignored."""
-        for inlet, mine in self._by_inlet(deliveries):
-            inlet.acknowledge([delivery.tag for delivery in mine])
+        """Settle as finished: one write, nothing awaited. Deliveries of another connection are ignored."""
+        mine = self._by_inlet(deliveries)
+        self._link.write(b"".join([inlet.acknowledge([delivery.tag for delivery in some]) for inlet, some in mine]))
         self.wake()
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
@@ -101,5 +128,4 @@ class RabbitMQSubscription:
 
     async def close(self) -> None:
         """End every consumer; what is unsettled returns to its queue."""
-        for inlet in self.inlets.values():
-            await inlet.close()
+        await asyncio.gather(*(inlet.close() for inlet in self.inlets.values()))
