@@ -95,6 +95,7 @@ class RabbitNode:
             self._epmd = self._spawn("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
             command = [sys.executable, "-c", _REAPER, str(self.root), str(self._epmd.pid)]
             self._reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+            self._await_epmd()
         self._pid_file.unlink(missing_ok=True)
         # its stdio must not be a pipe of ours: the node inherits it and would never close it
         self._spawn("rabbitmq-server", "-detached").wait()
@@ -105,6 +106,17 @@ class RabbitNode:
                 return self
             time.sleep(0.05)
         raise RuntimeError(f"no AMQP on port {self.port} after {_START_SECONDS:.0f} s:\n{self._log_tail()}")
+
+    def _await_epmd(self) -> None:
+        """Erlang starts an epmd of its own, which outlives everybody, when it finds none."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self._epmd_port), 2).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError(f"no epmd on port {self._epmd_port} after {_START_SECONDS:.0f} s")
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL
