@@ -12,6 +12,7 @@ import shutil
 import sys
 import tomllib
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def _run(profile: str, plan: Against, out: Path, as_json: bool, previous: str) -
         evidence = Evidence()
         story = Story(client, daemon, erp, evidence, limits)
         story.tell(_moments(story, profile, limits, plan.published_seconds))
+        terms = cache(lambda: _terms(story))  # what is said below is what it was judged by
         run_surge(
             client,
             plan.pack,
@@ -113,10 +115,10 @@ def _run(profile: str, plan: Against, out: Path, as_json: bool, previous: str) -
             evidence=evidence,
             foresight=Foresight(client, lambda: story.verbs("forecast", "--tenants", "12"), ASKED_AT),
             previous=previous,
-            terms=lambda: _terms(story),
+            terms=terms,
         )
         certificate = msgspec.json.decode((out / "certificate.json").read_bytes(), type=Certificate)
-        held = "held to" if _terms(story) is HOUSE else "only stated"
+        held = "held to" if terms() is HOUSE else "only stated"
         starved = f"other programs kept the daemon waiting for a processor {story.starved_percent:.0f}% of the time"
         say(f"{starved}: idleness is {held}\n")
         return certificate, story.untold

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from policies.limits import ConcurrencyLimit, ExecutionLimit, RateLimit, capacity
 
-SPREAD = 4
+SPREAD = 2
 
 
 def cost_us(limits: Iterable[object], held_ns: int, units: int = 1) -> int:
@@ -22,8 +22,9 @@ def cost_us(limits: Iterable[object], held_ns: int, units: int = 1) -> int:
 def settled_cost(expected: int, found: int) -> int:
     """What is charged in the end for a call that was charged `expected` at its start.
 
-    Within a factor of four, so that one call that hangs does not put off its tenant's others for very long: the bounds
-    of the order hold with costs that differ by so much at most, for calls that are expected to cost the same.
+    Within a factor of two: one call that hangs, or whose answer we were slow to read, puts off its tenant's next one by
+    one round and not by more. The bounds of the order hold with costs that differ by so much both ways, for calls that
+    are expected to cost the same; what is slow as a rule is expected to be.
     """
     return min(max(found, -(-expected // SPREAD)), expected * SPREAD)
 
