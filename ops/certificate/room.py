@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from ops.certificate.accepted import Away, Spell
 from ops.certificate.erplog import LOOKUP_OPS, ErpLog
 from ops.certificate.limits import UNLIMITED, LimitTrack
 from ops.certificate.model import NANOSECONDS_PER_SECOND
@@ -17,7 +18,8 @@ from ops.certificate.terms import Terms
 
 
 class _Met(Struct, frozen=True, gc=False):
-    """One call. A call without an answer may have arrived, and ended, as late as its caller may think it did."""
+    """One call. A call without an answer may have arrived, and ended, as late as its caller may think it did; an answer
+    that its caller did not live to read is none."""
 
     start_ns: int
     arrived_by_ns: int
@@ -27,9 +29,12 @@ class _Met(Struct, frozen=True, gc=False):
 class Room:
     """When the limits that all work shares were full, and when those of one object were."""
 
-    def __init__(self, log: ErpLog, tracks: Sequence[LimitTrack], terms: Terms) -> None:
+    def __init__(self, log: ErpLog, tracks: Sequence[LimitTrack], terms: Terms, spells: Sequence[Spell] = ()) -> None:
         self._log = log
         self._terms = terms
+        ends = zip(log.arrived_ns, log.ended_ns, log.lost, strict=True)
+        self._longest_ns = max((end - begun + terms.lost_ns * lost for begun, end, lost in ends), default=0)
+        self._away = [one for one in spells if isinstance(one, Away) and one.to_ns is not None]
         self._changes = [from_ns for from_ns, _ in log.limit_changes]
         shared = [track for track in tracks if track.per is None and track.op not in LOOKUP_OPS]
         self.known = bool(shared)
@@ -63,12 +68,17 @@ class Room:
             return _full(counted, track, self._changes)
         if track.kind == "concurrent":
             return _full([Span(call.start_ns, call.end_ns) for call in calls], track, self._changes)
-        return _full_execution([Span(call.start_ns, call.end_ns) for call in calls], track)
+        return _full_execution([Span(call.start_ns, call.end_ns) for call in calls], self._longest_ns, track)
 
     def _met(self, index: int) -> _Met:
-        log = self._log
-        end_ns = log.ended_ns[index] + self._terms.lost_ns * log.lost[index]
-        return _Met(log.arrived_ns[index], end_ns if log.lost[index] else log.arrived_ns[index], end_ns)
+        arrived_ns, end_ns = self._log.arrived_ns[index], self._log.ended_ns[index]
+        unheard_ns = end_ns if self._log.lost[index] else None
+        for away in self._away:
+            if arrived_ns < away.until_ns and end_ns > away.from_ns:
+                unheard_ns = max(end_ns, away.until_ns)  # only who came back could begin to count it as over
+        if unheard_ns is None:
+            return _Met(arrived_ns, arrived_ns, end_ns)
+        return _Met(arrived_ns, unheard_ns + self._terms.lost_ns, unheard_ns + self._terms.lost_ns)
 
 
 def _full(counted: Sequence[Span], track: LimitTrack, changes: Sequence[int]) -> Iterator[Span]:
@@ -86,10 +96,9 @@ def _full(counted: Sequence[Span], track: LimitTrack, changes: Sequence[int]) ->
             since_ns = None
 
 
-def _full_execution(calls: Sequence[Span], track: LimitTrack) -> Iterator[Span]:
+def _full_execution(calls: Sequence[Span], longest_ns: int, track: LimitTrack) -> Iterator[Span]:
     """Full when what was spent in the window before, and the longest call for each slot in use, fill the limit."""
     calls = sorted(calls, key=lambda one: one.start_ns)
-    longest_ns = max((one.end_ns - one.start_ns for one in calls), default=0)
     spent: list[tuple[int, int]] = []
     total = 0
     first = 0

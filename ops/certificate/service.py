@@ -39,7 +39,7 @@ class Story:
         self._at = at
         self._log = log
         self._terms = terms
-        room = Room(log, tracks, terms)
+        room = Room(log, tracks, terms, accepted.spells)
         self.waiters = waiters_of(accepted.rows, accepted.spells, log, room, terms)
         restarts = Counter(one.until_ns for one in accepted.spells if isinstance(one, Away))
         self.lanes = Lanes(self.waiters, terms, restarts)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.certificate import AcceptedRow, Terms, Weights, WrongUse, read_terms
+from ops.certificate.accepted import Away
 from ops.certificate.erplog import ErpLog
 from ops.certificate.fairness import jain
 from ops.certificate.limits import LimitTrack
@@ -306,3 +307,19 @@ def test_a_limit_is_full_where_one_more_call_would_break_it(
         running = sum(start <= now < start + length for start, length in calls)
         assert any(span.start_ns <= now < span.end_ns for span in full["rate"]) == (arrived >= limit)
         assert any(span.start_ns <= now < span.end_ns for span in full["concurrent"]) == (running >= limit)
+
+
+def test_what_was_in_flight_when_its_caller_was_killed_counts_until_it_is_back_and_may_think_it_over() -> None:
+    log = ErpLog()
+    log.op_names.append("post")
+    for start_ns, end_ns in ((0, SECOND), (2 * SECOND, 3 * SECOND)):
+        log.arrived_ns.append(start_ns)
+        log.ended_ns.append(end_ns)
+        log.lost.append(0)
+        log.ops.append(0)
+        log.accounts.append("")
+    slots = LimitTrack("concurrent", None)
+    slots.change(-1, 1)
+    killed = Away(5 * SECOND // 2, 6 * SECOND)
+    full = Room(log, [slots], Terms(lost_seconds=2.0), [killed]).full
+    assert [(span.start_ns, span.end_ns) for span in full] == [(0, SECOND), (2 * SECOND, 8 * SECOND)]
