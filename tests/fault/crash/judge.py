@@ -17,7 +17,7 @@ from tests.fault.crash.reading import Finding, Row, ask
 from tests.support.checkers import audit_true
 
 SUPPORT_TOLD = {"posted": "posted", "compensated": "compensated", "rejected": "rejected"}
-PROCESSES = ("small", "taken-back", "approved", "rejected", "late")
+PROCESSES = ("small", "taken-back", "approved", "rejected", "late", "wave-a", "wave-b", "locked")
 UNSETTLED = """
     SELECT (SELECT count(*) FROM call WHERE status IN ('waiting', 'in_flight', 'unknown'))
          + (SELECT count(*) FROM process WHERE phase <> 'ended')

@@ -21,10 +21,10 @@ from tests.support.world import adjustment
 VOTERS = ("carl", "cora")
 PEOPLE = "carl=cfo,cora=cfo,sam=support-lead"
 """Of the highest role, so that an escalation in the middle of a case changes nothing about who may vote."""
-PARTS = ("orders", "late", "purge", "auth", "poison", "ledger", "amqp", "lost-queue")
+PARTS = ("orders", "late", "purge", "auth", "poison", "ledger", "wave", "mend", "amqp", "lost-queue")
 """What only some points need: orders of operators, an approval that nobody gives in time, a purge with its export, a
-refused password, a message that no database takes, a comparison with the ERP, the AMQP door, a queue that is deleted
-under its messages."""
+refused password, a message that no database takes, a comparison with the ERP, an incident whose credits are approved
+once, what is stuck with people who send it again, the AMQP door, a queue that is deleted under its messages."""
 EXPECTED = {
     "one": "posted",
     "two": "posted",
@@ -37,6 +37,11 @@ EXPECTED = {
     "cancelled": "refused",
     "late": "rejected",
     "auth": "posted",
+    "wave-a": "posted",
+    "wave-b": "posted",
+    "mend-a": "posted",
+    "mend-b": "posted",
+    "locked": "compensated",
     "amqp": "posted",
     "requeued": "posted",
     "next": "posted",
@@ -46,6 +51,8 @@ OF_PARTS = {
     "orders": ("moved", "cancelled"),
     "late": ("late",),
     "auth": ("auth",),
+    "wave": ("wave-a", "wave-b"),
+    "mend": ("mend-a", "mend-b", "locked"),
     "amqp": ("amqp",),
     "lost-queue": ("requeued", "next"),
 }
@@ -82,9 +89,19 @@ class Load:
         """What the systems do: the ERP refuses one account; and, if asked, executes every post and never says so."""
         refuse: dict[str, Any] = {"kind": "refuse", "account": self.key("account-blocked")}
         sealed = {"kind": "refuse", "account": self.key("account-auth"), "status": 401, "code": "auth", "count": 1}
+        mend = [self._refused(name) for name in ("mend-a", "mend-b")] if "mend" in self.parts else []
         silent = [{"kind": "lost_answer", "rate": 1.0, "count": 6}] if lost else []
         erp = [refuse, *([sealed] if "auth" in self.parts else []), *silent]
-        return {"erp": erp, "billing": [{"kind": "lost_answer", "count": 1}] if lost else []}
+        billing: list[dict[str, Any]] = []
+        if "mend" in self.parts:
+            locked = {"kind": "refuse", "account": self.key("account-locked")}
+            erp, billing = [locked, *mend, *erp], [{**locked, "skip": 1, "count": 1}]
+        return {"erp": erp, "billing": [*billing, *([{"kind": "lost_answer", "count": 1}] if lost else [])]}
+
+    def _refused(self, name: str) -> dict[str, Any]:
+        """As nobody refuses who was asked rightly: after three times a person has to look at it."""
+        account = self.key(f"account-{name}")
+        return {"kind": "refuse", "account": account, "status": 400, "code": "idempotency.mismatch", "count": 3}
 
     def steps(self) -> list[Step]:
         """In the order in which they are taken."""
@@ -103,6 +120,10 @@ class Load:
             steps.append(self._reject_late)
         if "auth" in self.parts:
             steps.append(self._release_hold)
+        if "wave" in self.parts:
+            steps.append(self._approve_wave)
+        if "mend" in self.parts:
+            steps += [self._show_retry, self._retry, self._replay]
         if "ledger" in self.parts:
             steps.append(self._compare)
         return steps
@@ -112,15 +133,15 @@ class Load:
     def _adjust(self, name: str, account: str, **more: Any) -> dict[str, Any]:
         return adjustment(self.key(name), self.key(f"account-{account}"), **{"tenant": self.prefix, **more})
 
-    def _case(self, name: str, account: str) -> dict[str, Any]:
+    def _case(self, name: str, account: str, fee: str = "200.00", incident: str = "incident") -> dict[str, Any]:
         data = {
             "case_id": self.key(name),
             "account_id": self.key(f"account-{account}"),
-            "incident_id": self.key("incident"),
+            "incident_id": self.key(incident),
             "outage_class": "full",
             "outage_minutes": 300,
             "tier": "premium",
-            "monthly_fee": {"amount": "200.00", "currency": "EUR"},
+            "monthly_fee": {"amount": fee, "currency": "EUR"},
             "severity": "high",
             "opened_at": "2026-03-01T09:30:00Z",
         }
@@ -155,6 +176,10 @@ class Load:
             batch.append(self._adjust("auth", "auth"))
         if "poison" in self.parts:
             batch.append(self._adjust("poison", "poison"))
+        if "wave" in self.parts:
+            batch += [self._case(name, name, "900.00", "outage") for name in OF_PARTS["wave"]]
+        if "mend" in self.parts:
+            batch += [*(self._adjust(name, name) for name in ("mend-a", "mend-b")), self._case("locked", "locked")]
         with self._as("sam", client) as asker:
             return all("code" not in one or one["code"] is None for one in asker.send(batch, signed=True))
 
@@ -186,6 +211,36 @@ class Load:
     def _reject_late(self, client: Client) -> bool:
         view = client.approval(self.key("late"), self.prefix)
         return view["role"] != "finance-clerk" and self._vote(client, "late", "reject", "carl")
+
+    def _approve_wave(self, client: Client) -> bool:
+        """Once for all of it, by two; people whose answer was lost say it again."""
+        outage = self.key("outage")
+        asked = {item["key"] for item in client.approvals(200) if item.get("incident") == outage}
+        if client.incident(outage)["phase"] == "open":
+            if asked != {self.key(name) for name in OF_PARTS["wave"]}:
+                return False
+            cap = client.on_incident(outage, "preview")["preview"]
+            terms = {"cap": cap["money"], **{name: cap[name] for name in ("cases", "per_account", "digest")}}
+            return all([self._agree(client, outage, who, terms) for who in VOTERS[: cap["people"]]])
+        return True
+
+    def _agree(self, client: Client, outage: str, who: str, terms: dict[str, Any]) -> bool:
+        try:
+            with self._as(who, client) as voter:
+                voter.on_incident(outage, "approve", reason="a crash case", **terms)
+        except Refused as refusal:
+            return refusal.problem.get("code") in ("approval.twice", "approval.closed")
+        return True
+
+    def _replay(self, client: Client) -> bool:
+        """What billing would not take back is sent again, in the name of somebody who had no part in it."""
+        key = self.key("locked")
+        state = client.process(key)["explanation"]["state"]
+        if state == "stuck":
+            with self._as("carl", client) as other:
+                digest = client.approval(key, self.prefix)["digest"]
+                other.vote(key, "replay", digest=digest, reason="a crash case", tenant=self.prefix)
+        return bool(state == "compensated")
 
     # operators -----------------------------------------------------------------------------------------------
 
@@ -240,6 +295,24 @@ class Load:
     def _brief_pause(self, client: Client) -> bool:
         until = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
         return bool(client.operate("pause", target="tenant:nobody", until=until, **WHO)["done"])
+
+    def _stuck(self, client: Client) -> list[str]:
+        calls = [client.look("search", key=self.key(name))["calls"] for name in ("mend-a", "mend-b")]
+        return [found[0]["status"] if found else "none" for found in calls]
+
+    def _show_retry(self, client: Client) -> bool:
+        if self._stuck(client) == ["exception", "exception"]:
+            keys = [self.key(name) for name in ("mend-a", "mend-b")]
+            self._token = client.operate("retry", keys=keys, dry_run=True, **WHO)["token"]
+            return True
+        return self._stuck(client) == ["done", "done"]
+
+    def _retry(self, client: Client) -> bool:
+        """Both go again, one after the other."""
+        statuses = self._stuck(client)
+        if statuses == ["exception", "exception"]:
+            return self._commit(client, self._show_retry)
+        return statuses == ["done", "done"]
 
     def _purgeable(self, client: Client) -> bool:
         return any(item["failure"] == "json.syntax" for item in client.exceptions(50))

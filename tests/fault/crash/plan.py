@@ -12,8 +12,10 @@ from tests.fault.crash.case import MODES, Case
 from tests.fault.crash.points import sites
 
 ALL_PARTS = {
-    "embedded": frozenset({"orders", "late", "purge", "auth", "poison", "ledger"}),
-    "rabbitmq": frozenset({"orders", "late", "purge", "auth", "poison", "ledger", "amqp", "lost-queue"}),
+    "embedded": frozenset({"orders", "late", "purge", "auth", "poison", "ledger", "wave", "mend"}),
+    "rabbitmq": frozenset(
+        {"orders", "late", "purge", "auth", "poison", "ledger", "wave", "mend", "amqp", "lost-queue"}
+    ),
 }
 NEEDS = {
     "commit/controls.expire": "orders",
@@ -34,6 +36,9 @@ NEEDS = {
     "commit/errands.ended": "ledger",
     "commit/reconciler.record": "ledger",
     "call/rest.list_documents": "ledger",
+    "commit/wave_runner.look": "wave",
+    "commit/retries.step": "mend",
+    "commit/approvals.replay": "mend",
 }
 """The part of the load that leads to a point, where the base does not."""
 FIRST = "commit/life.carry/workflow:after:12"
@@ -46,6 +51,7 @@ _CHECK = "`tidegate broker check` asks; no daemon does"
 _PAST_A_UNIT = "what a daemon publishes and settles is part of a unit of somebody else; this is for what is not"
 _RESTORED = "only a store that is older than it was looks at the systems first"
 _LOST = "only a comparison in the background opens exceptions, about documents that a system has lost"
+_FINDS = "only where a system cannot be asked about an intent; all of these can"
 _AGREED = "asked about an intent only when the listing and the ledger do not agree on it, and here they do"
 _RABBIT_ONLY = "the embedded queues are rows of the store: nothing is declared, published or confirmed"
 UNREACHED = {
@@ -55,6 +61,7 @@ UNREACHED = {
         "commit/reconcil_look.run": _RESTORED,
         "commit/reconciler.keeper": _LOST,
         "call/rest.papers": _AGREED,
+        "commit/recovery.settle_unasked": _FINDS,
         "publish/inspection.probe": _CHECK,
         "commit/embedded.publish": _PAST_A_UNIT,
         "commit/embedded.settle": _PAST_A_UNIT,
@@ -76,6 +83,7 @@ UNREACHED = {
         "commit/reconcil_look.run": _RESTORED,
         "commit/reconciler.keeper": _LOST,
         "call/rest.papers": _AGREED,
+        "commit/recovery.settle_unasked": _FINDS,
         "publish/inspection.probe": _CHECK,
         "commit/embedded.publish": "the other engine",
         "commit/embedded.settle": "the other engine",
