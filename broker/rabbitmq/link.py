@@ -297,8 +297,14 @@ class Link:
     def _begin(self, what: str, call: Awaitable[T]) -> asyncio.Task[T]:
         talk = asyncio.create_task(self._carry(what, call), name=f"rabbitmq: {what}")
         self._talks.add(talk)
-        talk.add_done_callback(self._talks.discard)
+        talk.add_done_callback(self._over)
         return talk
+
+    def _over(self, talk: asyncio.Task[Any]) -> None:
+        """Forget it; what went wrong is nobody's worry when whoever asked has been cancelled since."""
+        self._talks.discard(talk)
+        if not talk.cancelled():
+            talk.exception()
 
     async def _carry(self, what: str, call: Awaitable[T]) -> T:
         try:
