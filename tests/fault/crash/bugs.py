@@ -145,11 +145,11 @@ def told_before(sound: Any) -> Any:
     return begin
 
 
-def marks_first(sound: Any) -> Any:
+def deletes_first(sound: Any) -> Any:
     """Takes a message off the outbox, then publishes it."""
 
     async def publish(self: Relay, rows: Any, epoch: int) -> Any:
-        await self._mark(rows, rows, epoch)
+        await self._store.commit(Unit(0, settled=[row.seq for row in rows]))
         await asyncio.sleep(SECONDS / 3)
         return await sound(self, rows, epoch)
 
@@ -331,7 +331,7 @@ PLANTED: dict[str, Bug] = {
         _patch(poster.Poster, "__init__", told_before), "commit/untrue.first/erp-poster:after:1", "duplicate"
     ),
     "outbox deleted before confirm": Bug(
-        _patch(Relay, "_publish", marks_first), "publish/relay.send:before:3", "lost", engine="rabbitmq"
+        _patch(Relay, "_publish", deletes_first), "publish/relay.send:before:3", "lost", engine="rabbitmq"
     ),
     "timer deleted before it rings": Bug(
         _patch(Timers, "_ring", rings_first), "commit/bugs.rings_first:before:1", "orphan", part="late"

@@ -126,8 +126,9 @@ class Life:
             self.start()
 
     def end(self) -> None:
-        """As it began: without a word."""
+        """As it began: without a word. A death of its own that nobody has seen yet counts."""
         if self._daemon is not None:
+            self.deaths += bool(self._daemon.ended())
             self._daemon.kill()
 
     def log(self) -> str:
