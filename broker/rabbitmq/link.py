@@ -148,16 +148,13 @@ class Channel:
 
     async def exchange(self, name: str, kind: str, arguments: dict[str, Any]) -> None:
         """Declare a durable exchange."""
-        await self._link.ask(
-            f"declaring exchange {name}",
-            self._inner.exchange_declare(name, exchange_type=kind, durable=True, arguments=arguments),
-        )
+        call = self._inner.exchange_declare(name, exchange_type=kind, durable=True, arguments=arguments)
+        await self._link.ask(f"declaring exchange {name}", call)
 
     async def queue(self, name: str, arguments: dict[str, Any]) -> bool:
         """Declare a durable queue; whether it may have been made by this, for it is empty and nobody consumes it."""
-        made = await self._link.ask(
-            f"declaring queue {name}", self._inner.queue_declare(name, durable=True, arguments=arguments)
-        )
+        call = self._inner.queue_declare(name, durable=True, arguments=arguments)
+        made = await self._link.ask(f"declaring queue {name}", call)
         return not (made.message_count or made.consumer_count)
 
     async def exclusive_queue(self, name: str) -> None:
@@ -301,10 +298,8 @@ class Link:
         return talk
 
     def _over(self, talk: asyncio.Task[Any]) -> None:
-        """Forget it; what went wrong is nobody's worry when whoever asked has been cancelled since."""
         self._talks.discard(talk)
-        if not talk.cancelled():
-            talk.exception()
+        talk.cancelled() or talk.exception()  # heard, also when its asker was cancelled
 
     async def _carry(self, what: str, call: Awaitable[T]) -> T:
         try:
