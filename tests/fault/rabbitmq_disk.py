@@ -57,15 +57,19 @@ async def full(scene: Scene) -> None:
         assert shutil.disk_usage(disk).free < _BLOCK
     finally:
         ballast.unlink()
-    if await asyncio.to_thread(_is_well, scene.node):
+    if await asyncio.to_thread(_is_well, scene):
         return
     await asyncio.to_thread(scene.node.kill)
     await asyncio.to_thread(scene.node.start)
 
 
-def _is_well(node: RabbitNode) -> bool:
-    """Whether it still takes messages: a node whose log could not be written goes on without one."""
-    return node.running and "true" in node.ctl("eval", "is_pid(whereis(ra_log_wal)).")
+def _is_well(scene: Scene) -> bool:
+    """Whether it takes messages: a node whose log could not be written goes on without it, or without a queue."""
+    node = scene.node
+    if not node.running or "true" not in node.ctl("eval", "is_pid(whereis(ra_log_wal))."):
+        return False
+    states = node.ctl("-p", scene.vhost, "list_queues", "--no-table-headers", "state").split()
+    return all(state == "running" for state in states)
 
 
 async def test_after_a_full_disk_every_invariant_holds(tmp_path: Path, node: RabbitNode) -> None:
