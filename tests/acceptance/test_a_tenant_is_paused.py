@@ -1,5 +1,5 @@
-"""One customer is paused: acknowledged in under a second, not one of its calls starts after that, also not after
-kill -9; the others go on; it ends by itself; and all of it is in the audit. Judged by the ERP's own log."""
+"""One customer is paused: not one of its calls starts once that is acknowledged, also not after kill -9; the others
+go on; it ends by itself; and all of it is in the audit. Judged by the ERP's own log."""
 
 import json
 import os
@@ -16,8 +16,6 @@ import pytest
 from ops.process import ROOT
 from tests.support.audits import verified
 from tests.support.daemon import BATCH, Site, adjustment, site, until
-
-ACKNOWLEDGED_SECONDS = 1.0
 
 
 @pytest.fixture
@@ -42,18 +40,6 @@ def calls_of(own: Site, tenant: str) -> list[dict[str, Any]]:
     """Calls that ended at the ERP (in its log an end names the call, an arrival does not)."""
     named = f"DOC-{tenant}-"
     return [line for line in own.erp.log_lines() if str(line.get("source_document") or "").startswith(named)]
-
-
-def test_a_pause_is_acknowledged_in_under_a_second(own: Site) -> None:
-    own.post([of(tenant, n) for n in range(100) for tenant in ("acme", "other")], BATCH)
-    until(lambda: len(calls_of(own, "acme")) > 3, "its calls are under way")
-    with own.client() as client:
-        client.overview()  # the connection is there, and what is measured is the order alone
-        asked = time.monotonic()
-        effect = client.operate("pause", target="tenant:acme", reason="their migration", who="dana")
-        acknowledged = time.monotonic()
-    assert effect["done"] is True
-    assert acknowledged - asked < ACKNOWLEDGED_SECONDS
 
 
 def test_a_paused_tenant_has_no_call_start_whatever_happens(own: Site) -> None:
