@@ -74,7 +74,7 @@ class Room:
         arrived_ns, end_ns = self._log.arrived_ns[index], self._log.ended_ns[index]
         unheard_ns = end_ns if self._log.lost[index] else None
         for away in self._away:
-            if arrived_ns < away.until_ns and end_ns > away.from_ns:
+            if arrived_ns < away.until_ns and end_ns + self._terms.reaction_ns > away.from_ns:
                 unheard_ns = max(end_ns, away.until_ns)  # only who came back could begin to count it as over
         if unheard_ns is None:
             return _Met(arrived_ns, arrived_ns, end_ns)
