@@ -1,6 +1,8 @@
 """Which outbox rows a receiver may delete."""
 
 from broker.port import Delivery
+from broker.rabbitmq.link import Link
+from broker.rabbitmq.settings import RabbitMQSettings
 from broker.rabbitmq.subscription import RabbitMQSubscription
 from broker.store.rows import Handled
 from broker.store.unit import Unit
@@ -12,7 +14,8 @@ def delivery(message_id: str, **headers: str) -> Delivery:
 
 def settled(*deliveries: Delivery, handled: tuple[str, ...]) -> list[int]:
     unit = Unit(1, handled=[Handled(id, 1, "done") for id in handled])
-    RabbitMQSubscription(prefetch=1).enlist(deliveries, unit)
+    link = Link(RabbitMQSettings(url="amqp://nowhere"))
+    RabbitMQSubscription(link, ["q"], prefetch=1).enlist(deliveries, unit)
     return unit.settled
 
 
