@@ -43,7 +43,7 @@ NEEDS = {
 """The part of the load that leads to a point, where the base does not."""
 FIRST = "commit/life.carry/workflow:after:12"
 """A death in the middle, for a life that has something to take over."""
-TAKES_OVER = ("commit/recovery.take_over", "commit/spends.recall", "commit/spends.thin")
+TAKES_OVER = ("commit/recovery.take_over", "commit/spends.thin")
 STARTS = ("open/", "declare/", "publish/lease", "publish/probe", "file/operator_token")
 ALIKE = ("support-caller", "crm-caller", "revenue-caller")
 _NO_DAEMON = "no daemon calls it: the command line does, into the store of a daemon that is not running"
@@ -152,6 +152,8 @@ def _first(point: str, mode: str) -> str:
     """
     if "find_by_intent/" in point:
         return f"{point.replace('find_by_intent', 'post')}:after:1"
+    if point.startswith("commit/spends.recall/"):  # with a call that has ended and that nobody has added up yet
+        return f"{point.replace('spends.recall', 'poster.store_step')}:after:1"
     return FIRST if point.startswith(TAKES_OVER) or (point.startswith(STARTS) and mode == "lost") else ""
 
 
