@@ -8,10 +8,13 @@ from typing import Literal
 import msgspec
 
 from actors.house import House
-from actors.processes_record import DOMAIN, Record, step_intent
+from actors.processes_record import DOMAIN, Record
 from actors.processes_replay import replayed
+from actors.replays import closed, replaced
 from actors.runtime.clock import microseconds, moment
 from broker.accept import Acceptor
+from broker.store.operators import OperatorReads
+from broker.store.orders import Conflict
 from broker.store.reads import ExceptionRecord
 from broker.store.rows import Accept, AuditRow, ExceptionEnd, ProcessRow
 from broker.store.unit import Unit
@@ -139,6 +142,7 @@ class Approvals:
         self._delegations = delegations
         self._connected = connected
         self._policy = policy
+        self._operators = OperatorReads(house.store.reads)
 
     async def waiting(self, limit: int) -> ApprovalPage:
         """What waits for people, oldest first.
@@ -229,7 +233,7 @@ class Approvals:
         if isinstance(after, Refused):
             raise ContractError(after.code, after.sentence)
         opened = await self._house.store.reads.exceptions(key)
-        self._check_known(record, after, opened)
+        replaces = await replaced(self._operators, record, after, opened)
         left, anew = after.need.people, after.process.phase == "approval"
         result = "approval" if anew else "replayed"
         if wish.dry_run:
@@ -240,21 +244,15 @@ class Approvals:
         facts = {"tenant": record.tenant, "reason": wish.reason, "digest": after.digest, "before": record.digest}
         unit = Unit(at, accepts=[accept], audits=[AuditRow(at, who, "process.replay", key, facts)])
         unit.exception_ends += [ExceptionEnd(row.seq, at) for row in opened if _answered(row, record)]
-        await self._house.store.commit(unit)
+        unit.call_changes += [closed(call, who, wish.reason, at) for call in replaces]
+        try:
+            await self._house.store.commit(unit)
+        except Conflict:
+            raise ContractError(
+                "replay.under_way", "Somebody has done something about it meanwhile. Look again."
+            ) from None
         note = "durable; it is approved again" if anew else "durable; the process goes on from here"
         return VoteEffect(key, result, left if anew else 0, True, note)
-
-    def _check_known(self, record: Record, after: Record, opened: Sequence[ExceptionRecord]) -> None:
-        """What may have been done is not done again: whoever looks at the system settles that first.
-
-        Raises:
-            ContractError: replay.unknown.
-        """
-        again = {name for name, count in after.attempts.items() if count != record.attempts.get(name, 0)}
-        sent = {step_intent(record, name.removeprefix("undo "), name.startswith("undo ")) for name in again}
-        for row in opened:
-            if row.failure == "unknown_outcome" and row.intent_id in sent:
-                raise ContractError("replay.unknown", f"{row.cause}. Settle {row.intent_id} at the system first.")
 
     def _accept(
         self, record: Record, type_: str, data: msgspec.Struct, name: str, who: str, prefix: str, at: int

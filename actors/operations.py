@@ -84,8 +84,10 @@ class Operations:
             raise ContractError("operation.look_first", detail, "/dry_run")
         return await self._answer(await self._work.plan(verb, command), command.dry_run)
 
-    async def mend(self, verb: str, command: WorkCommand | SettleCommand) -> Effect:
+    async def mend(self, verb: str, command: WorkCommand | SettleCommand, holder: str) -> Effect:
         """Carry out `retry` or `settle` on calls that are with a person; what a class of failure names is shown first.
+
+        `holder`: whose token it is, whatever name the command is kept under.
 
         Raises:
             ContractError, StoreUnavailable: as `run`.
@@ -93,18 +95,14 @@ class Operations:
         if isinstance(command, WorkCommand) and command.scope is not None and not command.dry_run:
             detail = f"Look first: {verb} with dry_run says what it concerns, and gives the token that carries it out."
             raise ContractError("operation.look_first", detail, "/dry_run")
-        return await self._answer(await self._mending(command), command.dry_run)
-
-    async def _mending(self, command: WorkCommand | SettleCommand) -> Plan:
-        if isinstance(command, SettleCommand):
-            return await self._mend.settle(command)
-        return await self._mend.retry(command)
+        plan = self._mend.settle if isinstance(command, SettleCommand) else self._mend.retry
+        return await self._answer(await plan(command, holder), command.dry_run)  # type: ignore[arg-type]
 
     async def _answer(self, plan: Plan, dry_run: bool) -> Effect:
         return await self._plans.show(plan) if dry_run else await self._plans.carry_out(plan)
 
-    async def commit(self, command: CommitCommand) -> Effect:
-        """Carry out exactly what a dry run has shown.
+    async def commit(self, command: CommitCommand, holder: str) -> Effect:
+        """Carry out exactly what a dry run has shown, in the name of whoever carries it out (`holder`: as in `mend`).
 
         Raises:
             ContractError: operation.token, or operation.moved when the world is no longer as it was shown.
@@ -112,24 +110,24 @@ class Operations:
         """
         check_words("as shown", command.who)
         shown = await self._plans.shown(command.token)
-        plan = await self._again(shown.verb, shown.command)
+        plan = await self._again(shown.verb, shown.command, command.who, holder)
         if plan.digest != shown.digest:
             detail = "What this command concerns has changed since it was shown. Nothing was done; look again."
             raise ContractError("operation.moved", detail, "/token")
-        return await self._plans.carry_out(msgspec.structs.replace(plan, who=command.who), shown.id)
+        return await self._plans.carry_out(plan, shown.id)
 
-    async def _again(self, verb: str, text: str) -> Plan:
-        """The plan of a command that was kept as JSON."""
+    async def _again(self, verb: str, text: str, who: str, holder: str) -> Plan:
+        """The plan of a command that was kept as JSON, in the name of whoever carries it out."""
         kind: Any = {"set": SettingCommand, "unset": SettingCommand, **dict.fromkeys(WORK_VERBS, WorkCommand)}
         kind |= {"retry": WorkCommand, "settle": SettleCommand}
-        command = msgspec.json.decode(text, type=kind.get(verb, Command))
+        command = msgspec.structs.replace(msgspec.json.decode(text, type=kind.get(verb, Command)), who=who)
         match command:
             case SettingCommand():
                 return await (self._orders.setting(command) if verb == "set" else self._orders.unsetting(command))
             case SettleCommand():
-                return await self._mend.settle(command)
+                return await self._mend.settle(command, holder)
             case WorkCommand() if verb == "retry":
-                return await self._mend.retry(command)
+                return await self._mend.retry(command, holder)
             case WorkCommand():
                 return await self._work.plan(verb, command)
         return await self._orders.order(verb, command)

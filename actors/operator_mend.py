@@ -6,7 +6,7 @@ Retry never sends blindly: a call of unknown outcome is looked up first. Many at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -55,8 +55,8 @@ class MendPlanner:
 
     # retry ---------------------------------------------------------------------------------------------------
 
-    async def retry(self, command: WorkCommand) -> Plan:
-        """The plan of sending stuck calls again.
+    async def retry(self, command: WorkCommand, holder: str) -> Plan:
+        """The plan of sending stuck calls again. `holder`: whose token it is.
 
         Raises:
             ContractError: operation.* codes.
@@ -68,7 +68,7 @@ class MendPlanner:
         if len(stuck) > OBJECTS_MAX:
             detail = f"It concerns more than {OBJECTS_MAX}. Name fewer, or a class of failure, and repeat."
             raise ContractError("operation.too_many", detail, "/keys", limit=OBJECTS_MAX)
-        await self._refuse_own(stuck, command.who)
+        await self._refuse_own(stuck, {command.who, holder})
         effect = self._effect("retry", command.scope or ", ".join(command.keys[:3]), stuck)
         digest = digest_of([(call.intent_id, call.changed_at) for call in stuck])
         if len(stuck) == 1:
@@ -105,8 +105,8 @@ class MendPlanner:
 
     # settle --------------------------------------------------------------------------------------------------
 
-    async def settle(self, command: SettleCommand) -> Plan:
-        """The plan of a person's word about one stuck call.
+    async def settle(self, command: SettleCommand, holder: str) -> Plan:
+        """The plan of a person's word about one stuck call. `holder`: whose token it is.
 
         Raises:
             ContractError: operation.* codes.
@@ -120,7 +120,7 @@ class MendPlanner:
             detail = f"{len(found)} calls with a person are known under {command.key}; name one by its intent id."
             raise ContractError("operation.nothing", detail, "/key")
         call = found[0]
-        await self._refuse_own([call], command.who)
+        await self._refuse_own([call], {command.who, holder})
         status = "refused" if command.not_posted else "done"
         effect = self._effect("settle", call.intent_id, found)
         effect = msgspec.structs.replace(effect, before=call.reason, after=command.document or "not posted: refused")
@@ -142,15 +142,18 @@ class MendPlanner:
         unit.milestones += part.milestones
         unit.exception_ends += [ExceptionEnd(seq, unit.at) for seq in ends]
 
-    async def _refuse_own(self, calls: Sequence[Call], who: str) -> None:
-        """Raise ContractError approval.* if this person asked for one of the processes, or approved it."""
+    async def _refuse_own(self, calls: Sequence[Call], names: Collection[str]) -> None:
+        """Raise ContractError approval.* if one of these asked for one of the processes, or ever approved it."""
         teller = self._house.teller
-        for key in {call.key for call in calls if teller is not None and teller.waits_for(call)}:
+        mine = {(call.tenant, call.key) for call in calls if teller is not None and teller.waits_for(call)}
+        for tenant, key in sorted(mine):
             for row in await self._house.store.reads.processes(key):
-                record = await record_of(self._house, row)
-                refused = None if record is None else may_replay(record.ask(), record.votes, who)
-                if refused is not None:
-                    raise ContractError(refused.code, refused.sentence, "/who")
+                if row.tenant != tenant or (record := await record_of(self._house, row)) is None:
+                    continue
+                votes = (*record.old_votes, *record.votes)
+                for refused in [may_replay(record.ask(), votes, who) for who in sorted(names)]:
+                    if refused is not None:
+                        raise ContractError(refused.code, refused.sentence, "/who")
 
     def _effect(self, verb: str, target: str, calls: Sequence[Call]) -> Effect:
         names = [call.intent_id for call in calls[:NAMED_MAX]]

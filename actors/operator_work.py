@@ -45,7 +45,7 @@ class WorkPlanner:
         self._places = places
         self._effects = effects
         self._reads = OperatorReads(house.store.reads)
-        self._results = Results(house.broker, house.registry, house.caller_domain)
+        self._results = Results(house.broker, house.registry, house.caller_domain, house.teller)
         self._export = Export(house.store.directory)
 
     async def plan(self, verb: str, command: WorkCommand) -> Plan:
@@ -141,6 +141,7 @@ class WorkPlanner:
             part = self._results.unit("waiting", Step(closed), None, unit.at)
             unit.call_changes += [msgspec.structs.replace(change, actor=command.who) for change in part.call_changes]
             unit.items += part.items
+            unit.accepts += part.accepts
             unit.milestones += part.milestones
 
     async def _reprioritise(self, command: WorkCommand, scope: Scope | None) -> Plan:

@@ -108,6 +108,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "approval.role": (403, "The role is not high enough"),
     "replay.nothing": (409, "Nothing of it can be sent again"),
     "replay.edit": (409, "It cannot be changed any more"),
+    "replay.under_way": (409, "Something of it goes on by itself"),
     "replay.unknown": (409, "Whether it was done is not known"),
     # incidents
     "incident.not_found": (404, "No such incident is known"),

@@ -10,7 +10,7 @@ from litestar import Request, Response, post
 from actors.controls import OPPOSITE, VERBS
 from actors.doors.http import ops_reading
 from actors.doors.http.body import headers_of, read_body
-from actors.doors.http.who import signed
+from actors.doors.http.who import signed, who_of
 from actors.operations import (
     Command,
     CommitCommand,
@@ -80,19 +80,19 @@ async def post_work(request: Request[Any, Any, Any], operations: Operations) -> 
 @post("/v1/ops/retry", opt=_OPERATOR, status_code=200)
 async def post_retry(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Send calls again that are with a person; many go behind a canary."""
-    return _answer(await operations.mend("retry", await read_command(request, WorkCommand)))
+    return _answer(await operations.mend("retry", await read_command(request, WorkCommand), who_of(request)))
 
 
 @post("/v1/ops/settle", opt=_OPERATOR, status_code=200)
 async def post_settle(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Say what has become of a call that no system can tell of."""
-    return _answer(await operations.mend("settle", await read_command(request, SettleCommand)))
+    return _answer(await operations.mend("settle", await read_command(request, SettleCommand), who_of(request)))
 
 
 @post("/v1/ops/commit", opt=_OPERATOR, status_code=200)
 async def post_commit(request: Request[Any, Any, Any], operations: Operations) -> Response[bytes]:
     """Carry out exactly what a dry run has shown."""
-    return _answer(await operations.commit(await read_command(request, CommitCommand)))
+    return _answer(await operations.commit(await read_command(request, CommitCommand), who_of(request)))
 
 
 @post("/v1/ops/undo", opt=_OPERATOR, status_code=200)
