@@ -38,7 +38,7 @@ class Milestone(msgspec.Struct, frozen=True):
 
 
 class StartTimer(msgspec.Struct, frozen=True):
-    """Deliver a message to this domain at a moment. `name` is unique for the key."""
+    """Deliver a message to this domain at a moment. One of the same `name` for the same key of a tenant is replaced."""
 
     name: str
     due: datetime

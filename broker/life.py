@@ -312,8 +312,8 @@ class Life:
 
     def _start_timer(self, unit: Unit, message: Received, effect: StartTimer) -> None:
         due = (effect.due - _EPOCH) // timedelta(microseconds=1)
-        name = f"{self._decider.domain}/{message.key}/{effect.name}"
         envelope = self._envelope(message, effect.type, effect.data, None, effect.name, unit.at)
+        name = timer_id(self._decider.domain, envelope.tenant, message.key, effect.name)
         unit.timers.append(TimerRow(name, due, message.delivery.queue, encode_envelope(envelope)))
 
     def _set_aside(self, unit: Unit, message: Received, effect: OpenException) -> None:
@@ -362,6 +362,11 @@ class Life:
                 on_stuck=effect.on_stuck or (message.contract.stuck_rule(message.data) if message.contract else "pass"),
             )
         )
+
+
+def timer_id(domain: str, tenant: str, key: str, name: str) -> str:
+    """The identity of a timer. No two share one: a slash is in no domain, in no id (tenant and key) and in no name."""
+    return f"{domain}/{tenant}/{key}/{name}"
 
 
 def _id(message: Received) -> str:

@@ -180,7 +180,7 @@ class CallChange(msgspec.Struct, frozen=True):
 
 
 class TimerRow(msgspec.Struct, frozen=True):
-    """A message to enqueue at `due_at`."""
+    """A message to enqueue at `due_at`. Whose timer it is stands in its id: domain, tenant, key and name."""
 
     id: str
     due_at: int

@@ -36,7 +36,7 @@ def a_timer(name: str, due: int) -> TimerRow:
         tenant="acme",
         data=msgspec.Raw(encode(data)),
     )
-    return TimerRow(f"workflow/{name}/expire", due, "tidegate.workflow.standard.0", encode_envelope(envelope))
+    return TimerRow(f"workflow/acme/{name}/expire", due, "tidegate.workflow.standard.0", encode_envelope(envelope))
 
 
 async def ring(store: Store, routes: dict[str, str], clock: VirtualClock) -> dict[str, Any]:
@@ -75,7 +75,7 @@ async def test_what_nobody_takes_is_kept_for_later(tmp_path: Path) -> None:
         told = await ring(store, {"support.case.opened": "credit-policy"}, clock)
     assert told["queued"] == {}
     ((name, due, *_),) = told["left"]
-    assert name == "workflow/CASE-1/expire"
+    assert name == "workflow/acme/CASE-1/expire"
     assert due > microseconds(clock.now())
 
 
