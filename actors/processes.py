@@ -96,6 +96,8 @@ class WorkflowDecider:
             return self._begin(envelope, data, state, at)
         if state is None:
             return Duplicate()
+        if state.process.phase == "stuck":  # nobody can approve it now; when somebody can again, its clocks begin anew
+            state = replace(state, escalates_at=None, expires_at=None)
         match data:
             case CallEnded():
                 return self._ended(state, data, at)
@@ -141,8 +143,7 @@ class WorkflowDecider:
         )
         if needed.people == 0:
             return self._go_on(record, at, [planned, _approved(record, "nobody", needed.why)])
-        record, effects = self._wait(record, at)
-        return self._go_on(record, at, [planned, *effects])
+        return self._go_on(record, at, [planned])
 
     def _wait(self, record: Record, at: datetime) -> tuple[Record, list[Effect]]:
         """Ask people, and set the clocks."""
@@ -231,23 +232,27 @@ class WorkflowDecider:
         after = replayed(record, data, self._people, self.calls, self._policy)
         if isinstance(after, Refused):
             return Done((Milestone(kind, "replay.refused", {**said, "code": after.code, "why": after.sentence}),))
-        told: list[Effect] = [Milestone(kind, "process.replayed", {**said, "phase": after.process.phase})]
-        if after.process.phase == "approval":
-            after, asked = self._wait(after, at)
-            told += asked
-        return self._go_on(after, at, told)
+        told = Milestone(kind, "process.replayed", {**said, "phase": after.process.phase})
+        return self._go_on(after, at, [told])
 
     def _waited(self, record: Record, data: ProcessTimer, at: datetime) -> Outcome:
-        """Nobody answered in time. What was decided meanwhile stands."""
+        """Nobody answered in time. What was decided meanwhile stands.
+
+        What rings too early is a clock of before; the one that was set since may have been taken off in its place, and
+        is set again.
+        """
         if record.process.phase != "approval":
             return Duplicate()
+        if data.what == "escalate" and data.round != record.escalations + 1:
+            return Duplicate()
+        due = record.expires_at if data.what == "expire" else record.escalates_at
+        if due is not None and microseconds(at) < due:
+            return Done((_timer(record, data.what, data.round, moment(due)),))
         if data.what == "expire":
             days = self._policy.expire_seconds / 86_400
             declined = decline(record.process, "expired", f"nobody approved it within {days:g} days")
             told = Milestone(record.request.kind, "approval.expired", {"role": record.need.role})
             return self._go_on(replace(record, process=declined), at, [told])
-        if data.round != record.escalations + 1:
-            return Duplicate()
         higher: Need = escalated(record.need)
         record, effects = self._wait(replace(record, need=higher, escalations=data.round), at)
         return self._go_on(record, at, effects)
@@ -275,7 +280,7 @@ class WorkflowDecider:
         return self._go_on(replace(record, process=settled), at, effects)
 
     def _go_on(self, record: Record, at: datetime, effects: list[Effect]) -> Outcome:
-        """As far as it can go now: calls for what may start, and the checkpoint."""
+        """As far as it can go now: calls for what may start, people to ask, and the checkpoint."""
         table = TABLES[record.request.kind]
         phase = record.process.phase
         process, actions = advance(record.process, table)
@@ -283,6 +288,9 @@ class WorkflowDecider:
         for action in actions:
             record, call = call_of(record, action)
             effects.append(call)
+        if process.phase == "approval" and record.expires_at is None:
+            record, asked = self._wait(record, at)
+            effects += asked
         if process.phase != phase:
             effects += _arrived(record)
         return Done((*effects, SaveState(record), Track(record.row(at))))

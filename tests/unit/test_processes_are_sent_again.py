@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker.effects import Milestone
+from broker.effects import Milestone, StartTimer
 from contracts.messages import CallEnded, ProcessGrant, ProcessReplay
 from contracts.money import Money
 from tests.unit.test_processes_wait import Desk, names, of, start
@@ -118,6 +118,18 @@ def test_an_undoing_that_was_refused_is_done_again_under_another_intent_and_once
     desk.told()
     assert desk.record.process.outcome == "compensated"
     assert names(desk.again("dora", digest="of something else")) == ["replay.refused"]
+
+
+def test_a_look_that_is_sent_again_is_waited_for_with_clocks_set_anew() -> None:
+    desk = Replays()
+    desk.take(start())
+    desk.ends("invoices.read", "done", document=INVOICES)
+    desk.ends("account.read", "exception", reason="the CRM cannot be read")
+    assert desk.record.process.phase == "stuck"
+    effects = desk.again("dora")
+    assert names(effects) == ["process.replayed", "approval.asked"]
+    assert [one.name for one in of(StartTimer, effects)] == ["expire-1", "escalate-1"]
+    assert desk.asked[-1].operation == "account.read"
 
 
 def test_a_grant_counts_for_the_case_as_it_is_and_not_for_who_asked() -> None:

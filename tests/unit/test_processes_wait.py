@@ -10,6 +10,7 @@ import pytest
 
 from actors.processes import WorkflowDecider
 from actors.processes_record import PREFIXES, Record
+from actors.runtime.clock import microseconds
 from broker.effects import Done, Duplicate, Emit, Milestone, OpenException, Reject, RequestCall, SaveState, StartTimer
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope
@@ -146,6 +147,43 @@ def test_a_step_up_that_is_told_twice_counts_once() -> None:
     _, escalate = of(StartTimer, desk.begin(start()))
     timer(desk, escalate)
     assert timer(desk, escalate) == [Duplicate()]
+
+
+def test_what_was_stuck_while_it_waited_for_people_has_its_clocks_when_it_waits_for_them_again() -> None:
+    desk = Desk()
+    expire, escalate = of(StartTimer, desk.take(start()))
+    account, invoices = desk.asked
+    assert "process.stuck" in names(desk.end(account, "exception"))
+    assert timer(desk, escalate) == [Duplicate()], "nobody can approve it as it is"
+    assert timer(desk, expire) == [Duplicate()]
+    assert of(StartTimer, desk.end(invoices, document=RECORDS["invoices.read"])) == [], "it is stuck yet"
+    later = NOW + 30 * DAY
+    effects = desk.end(account, at=later, document=RECORDS["account.read"])
+    assert (desk.record.process.phase, names(effects)) == ("approval", ["account.done", "approval.asked"])
+    expire, escalate = of(StartTimer, effects)
+    assert [(one.name, one.due - later) for one in (expire, escalate)] == [
+        ("expire-1", 21 * DAY),
+        ("escalate-1", 3 * DAY),
+    ]
+    assert desk.record.row(later).due_at == microseconds(expire.due)
+    assert names(timer(desk, escalate)) == ["approval.escalated"]
+    timer(desk, expire)
+    assert desk.record.process.outcome == "expired"
+
+
+def test_a_clock_of_before_that_rings_late_sets_the_one_of_now_again_and_does_nothing_else() -> None:
+    desk = Desk()
+    old = of(StartTimer, desk.take(start()))
+    account, invoices = desk.asked
+    desk.end(account, "exception")
+    later = NOW + 20 * DAY
+    desk.end(account, at=later, document=RECORDS["account.read"])
+    desk.end(invoices, at=later, document=RECORDS["invoices.read"])
+    before = desk.kept
+    for one, wait in zip(old, (21 * DAY, 3 * DAY), strict=True):
+        (again,) = desk.take(one.data, later + DAY)
+        assert (again.name, again.due, again.data) == (one.name, later + wait, one.data)
+    assert desk.kept == before
 
 
 def test_who_is_not_of_the_higher_role_can_no_longer_approve_after_a_step_up() -> None:
