@@ -19,7 +19,7 @@ from broker.store.reads import ExceptionRecord
 from broker.store.rows import Accept, AuditRow, ExceptionEnd, ProcessRow
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, decode_envelope
 from contracts.errors import ContractError
 from contracts.ids import intent_id
 from contracts.messages import ProcessReplay, ProcessVote
@@ -309,11 +309,20 @@ def _audit(record: Record, vote: Vote, at: int) -> AuditRow:
 
 
 def _answered(row: ExceptionRecord, record: Record) -> bool:
-    """Whether an exception is about what is done again, and so is nobody's work any more."""
-    steps, undone = record.process.steps, record.process.undone
-    intents = {state.intent_id for state in (*steps.values(), *undone.values())}
+    """Whether an exception is about what is done again, and so is nobody's work any more.
+
+    Other tenants may have the same key. An intent is one tenant's; what a process says of itself keeps the message that
+    it said so at.
+    """
+    if row.intent_id is not None:
+        steps, undone = record.process.steps, record.process.undone
+        return row.intent_id in {state.intent_id for state in (*steps.values(), *undone.values())}
     refused = f" for {record.request.process_id}: " in row.cause and " refused " in row.cause
-    return row.failure == "process_stuck" or row.intent_id in intents or refused
+    try:
+        mine = decode_envelope(row.body or b"").tenant == record.tenant
+    except ContractError:
+        return False
+    return mine and (row.failure == "process_stuck" or refused)
 
 
 def _check_text(text: str, characters_max: int, code: str, wish: str, path: str) -> None:

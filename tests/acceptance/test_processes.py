@@ -341,6 +341,24 @@ def test_a_void_that_billing_refused_is_somebodys_work_and_is_sent_again_by_a_th
     assert "replay.nothing" not in land.shell(*REPLAY, "CASE-locked", "--dry-run", who="dora").stderr
 
 
+def test_what_one_tenant_sends_again_leaves_the_other_tenants_exception_of_the_same_key_open(land: Land) -> None:
+    def stuck() -> list[str]:
+        found = [one for one in land.client.exceptions(200) if one["key"] == "CASE-twin"]
+        return sorted(one["message"]["tenant"] for one in found if one["failure"] == "process_stuck")
+
+    land.systems.erp.set_faults({"kind": "refuse", "account": "ACC-twin"})
+    for tenants in (["acme"], ["acme", "beta"]):
+        land.systems.beside["billing"].set_faults({"kind": "refuse", "account": "ACC-twin", "skip": 1})
+        land.client.send([{**case("twin"), "tenant": tenants[-1]}])
+        until(lambda wanted=tenants: stuck() == wanted, f"{tenants} are stuck")
+    for system in land.systems.all.values():
+        system.set_faults()
+    assert "replayed" in land.shell(*REPLAY, "CASE-twin", "--tenant", "acme", who="dora").stdout
+    until(lambda: land.client.approval("CASE-twin", "acme")["outcome"] == "compensated", "acme's is taken back")
+    assert stuck() == ["beta"]
+    assert land.client.approval("CASE-twin", "beta")["phase"] == "stuck"
+
+
 REPLAY = ("approvals", "replay", "--reason", "it is mended", "--yes")
 
 
