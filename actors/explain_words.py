@@ -9,6 +9,7 @@ from actors.runtime.clock import moment
 
 IT = "it"
 """The role that runs Tidegate and its links."""
+SOON = "in a moment; nothing holds it up"
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):

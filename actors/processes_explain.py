@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.approvals import iso
-from actors.explain_words import clause
+from actors.explain_calls import CallExplainer
+from actors.explain_queued import QueueExplainer
+from actors.explain_words import IT, SOON, Explanation, clause, said_of
 from actors.house import House
+from actors.operator_records import CANCELLED
 from actors.processes_record import DOMAIN, Record
+from actors.processes_results import told_as
 from broker.store.rows import Call, ProcessRow
 from contracts.codec import decode
 from policies.process import OVER, TABLES, states
@@ -21,6 +25,59 @@ _OUTCOMES = {
     "rejected": "It was not approved",
     "expired": "Nobody approved it in time",
 }
+
+
+_SETTLED = ("done", "refused")
+_READS = frozenset(step.operation for table in TABLES.values() for step in table.steps if step.reads)
+
+
+class ProcessExplainer:
+    """Answers for processes; what waits for a call or a queue has the reasons of that."""
+
+    def __init__(self, house: House, calls: CallExplainer, queues: QueueExplainer) -> None:
+        self._house = house
+        self._calls = calls
+        self._queues = queues
+
+    async def process(self, key: str, row: ProcessRow) -> Explanation | None:
+        """What is true of a process; None when nothing is kept of it.
+
+        Raises:
+            TimeoutError: the store took too long to answer.
+        """
+        record = await record_of(self._house, row)
+        if record is None:
+            return None
+        if (found := story(record)) is not None:
+            return Explanation(key, *found)
+        call = pending(record, await self._house.store.reads.calls_by_key(row.key))
+        if call is None:
+            return Explanation(key, "deciding", "Its next step is taken in a moment.", IT, no_eta=SOON)
+        told = await self._over(key, call) if call.status in _SETTLED else None
+        settled = told is not None
+        told = told or said_of(call.system, await self._calls.call(key, call))
+        if record.process.phase != "turning_back":
+            return told
+        why = clause(record.process.reason or "a step was refused")
+        left = "" if settled else f"of that {call.system} {call.operation} is left: "
+        sentence = f"It is being taken back because {why}, and {left}{told.sentence[:1].lower()}{told.sentence[1:]}"
+        return Explanation(key, "turning_back", sentence, told.owner, told.eta, told.no_eta)
+
+    async def _over(self, key: str, call: Call) -> Explanation | None:
+        """Why a process has not taken up yet that its call has ended; None when it was never told so."""
+        name, reads = told_as(call), self._house.store.reads
+        message = next((one for one in await reads.messages_by_id(name) if one.tenant == call.tenant), None)
+        if message is None:
+            return None
+        what = f"{_end(call)}, and the message of that to its process"
+        if message.handled_at is None:
+            return await self._queues.queued(key, message, what)
+        for trouble in await reads.exceptions(call.key):
+            if trouble.message_id == name:
+                sentence = f"{what} needs the {trouble.owner} team: {clause(trouble.cause)}."
+                no_eta = f"it depends on the {trouble.owner} team"
+                return Explanation(key, f"exception.{trouble.failure}", sentence, trouble.owner, no_eta=no_eta)
+        return Explanation(key, "deciding", f"{_end(call)}, and its next step is taken in a moment.", IT, no_eta=SOON)
 
 
 async def record_of(house: House, row: ProcessRow) -> Record | None:
@@ -75,8 +132,19 @@ def _escalation(record: Record) -> str:
 
 
 def pending(record: Record, calls: Sequence[Call]) -> Call | None:
-    """The call that a running process waits for first, in the order of its steps."""
+    """The call that a running process waits for first, in the order of its steps; one that has ended, if all have."""
     known = {call.intent_id: call for call in calls}
     waits = [*record.process.undone.values(), *record.process.steps.values()]
-    started = (known.get(state.intent_id) for state in waits if state.status not in OVER and state.intent_id)
-    return next((call for call in started if call is not None), None)
+    mine = [known[state.intent_id] for state in waits if state.status not in OVER and state.intent_id in known]
+    return next((call for call in mine if call.status not in _SETTLED), next(iter(mine), None))
+
+
+def _end(call: Call) -> str:
+    """That a call has ended and how, as the beginning of a sentence. What was only read has made no document."""
+    system = "the ERP" if call.system == "erp" else call.system
+    if call.status == "done":
+        document = f" as {call.document}" if call.document and call.operation not in _READS else ""
+        return f"Its {call.operation} is done at {system}{document}"
+    if (call.reason or "").startswith(CANCELLED):
+        return f"Its {call.operation} at {system} was {clause((call.reason or '').partition(': ')[2])}"
+    return f"Its {call.operation} was refused by {system} ({clause(call.reason or 'it gave no reason')})"

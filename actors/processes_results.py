@@ -43,7 +43,7 @@ class ProcessTeller:
             reason=call.reason,
         )
         envelope = Envelope(
-            id=f"{call.intent_id}-{call.status}",
+            id=told_as(call),
             source="urn:tidegate:callers",
             type=TYPE,
             time=moment(now),
@@ -57,3 +57,8 @@ class ProcessTeller:
             data=msgspec.Raw(encode(data)),
         )
         return self._acceptor.prepare(self._acceptor.read(envelope), now)
+
+
+def told_as(call: Call) -> str:
+    """The id of the message that tells a process of this end of its call."""
+    return f"{call.intent_id}-{call.status}"

@@ -181,18 +181,19 @@ def broker_away(directory: Path) -> Iterator[Told]:
 
 
 @contextmanager
-def _land(directory: Path) -> Iterator[tuple[Systems, DaemonProcess, Callable[..., None]]]:
+def _land(directory: Path) -> Iterator[tuple[Systems, Site, Callable[..., None]]]:
     with (
         Systems(directory, "unlimited", ("200/1s", "20 concurrent"), "0", 1, 0.5) as systems,
         DaemonProcess(directory / "data", systems.settings()) as daemon,
     ):
         own = Site(daemon, systems.erp)
-        yield systems, daemon, lambda name, **data: own.post({**case(name, **data), "tenant": "acme"})
+        yield systems, own, lambda name, **data: own.post({**case(name, **data), "tenant": "acme"})
 
 
 def in_processes(directory: Path) -> Iterator[Told]:
     """One waits for people; one is refused by the ERP while billing, where it must be taken back, is away."""
-    with _land(directory) as (systems, daemon, send):
+    with _land(directory) as (systems, own, send):
+        daemon = own.daemon
         send("large", **LARGE)
         words = ("waits for approval by 2 people of role finance-manager", "given up at")
         no_eta = "it depends on people"
@@ -207,7 +208,28 @@ def in_processes(directory: Path) -> Iterator[Told]:
         yield told(daemon, "CASE-no", "compensated", *words, owner="nobody", eta=None, no_eta="it is over")
 
 
+def steps_not_taken_up(directory: Path) -> Iterator[Told]:
+    """Calls of processes have ended while tom pauses the workflow: one was carried out, one refused."""
+    with _land(directory) as (systems, own, send), systems.person(own.daemon.url, "tom") as tom:
+        systems.beside["billing"].set_faults({"kind": "refuse", "account": "ACC-no"})
+        credits_ = {"target": "billing,operation:credit.create", "reason": "they migrate", "who": "tom"}
+        tom.operate("hold", **credits_)
+        send("yes")
+        send("no", account_id="ACC-no")
+        for key in ("CASE-yes", "CASE-no"):
+            told(own.daemon, key, "held", "put on hold by tom", owner="tom")
+        tom.operate("pause", target="workflow", reason="a look at it", who="tom")
+        tom.operate("release", **credits_)
+        waits = ("the message of that to its process waits to be taken up", "workflow was paused by tom")
+        words = ("Its credit.create is done at billing as ", *waits)
+        yield told(own.daemon, "CASE-yes", "paused", *words, owner="tom", eta=None, no_eta="tom can end it")
+        words = ("Its credit.create was refused by billing (account.blocked", *waits)
+        yield told(own.daemon, "CASE-no", "paused", *words, owner="tom", eta=None, no_eta="tom can end it")
+        tom.operate("resume", target="workflow", reason="seen", who="tom")
+        yield told(own.daemon, "CASE-yes", "posted", "in every system", owner="nobody", eta=None, no_eta="it is over")
+
+
 MOMENTS: tuple[Callable[[Path], Iterator[Told]], ...] = (
     *(waiting_for_quota, unknown_outcome, held_and_paused, closed_period, waiting_for_its_turn, erp_down),
-    *(in_processes, posted, broker_away, frozen, maintenance),
+    *(in_processes, steps_not_taken_up, posted, broker_away, frozen, maintenance),
 )
