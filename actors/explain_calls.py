@@ -218,10 +218,10 @@ class CallExplainer:
 
 def _delayed(key: str, call: Call) -> Explanation:
     when = clock_time(call.not_before)
-    if not call.reason:
+    if not call.reason or not call.sent:
         return Explanation(key, "delayed", f"It goes on at {when} as was asked for.", IT, iso(call.not_before))
-    tries = "once" if call.attempts == 1 else f"{call.attempts} times"
-    sentence = f"It is sent again at {when} after the ERP could not take it {tries} ({clause(call.reason)})."
+    sent = "once" if call.sent == 1 else f"{call.sent} times"
+    sentence = f"It is sent again at {when}, after it was sent {sent} without a result ({clause(call.reason)})."
     return Explanation(key, "delayed", sentence, IT, iso(call.not_before))
 
 

@@ -73,7 +73,8 @@ class Failure(Struct, frozen=True, kw_only=True):
     since the work was accepted. `retry_after_ns`: what the system asked for. `opens_in_ns`: until the
     period or the system is known to open. `can_look_up`: the adapter finds a document by our intent id.
     `dedupe_window_ns`: for how long after the first try the system itself recognises our key;
-    `first_try_age_ns`: since that first try. `unknown_ns`: for how long the outcome has not been known.
+    `first_try_age_ns`: since that first try. `unknown_ns`: for how long the outcome has not been known. `late_ns`:
+    for how long yet the system may do what it has not answered.
     """
 
     failure_class: FailureClass
@@ -85,6 +86,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     dedupe_window_ns: int | None = None
     first_try_age_ns: int = 0
     unknown_ns: int = 0
+    late_ns: int = 0
 
 
 class RecoveryPolicy(Struct, frozen=True, kw_only=True):
@@ -174,7 +176,8 @@ def _transient(failure: Failure, random: float, policy: RecoveryPolicy) -> Recov
 
 
 def _unknown(failure: Failure, random: float, policy: RecoveryPolicy) -> Recovery:
-    """Look up before anything; send again only where the system itself recognises the key.
+    """Look up before anything; send again only where the system itself recognises the key, and not while it may still
+    do the first: it could refuse the second meanwhile.
 
     Who is asked and does not answer is asked less and less often, and after a day a person is.
     """
@@ -184,13 +187,12 @@ def _unknown(failure: Failure, random: float, policy: RecoveryPolicy) -> Recover
         hours = failure.unknown_ns / _HOUR_NS
         return OpenException(failure.failure_class.owner, f"no look-up was answered in {hours:.0f} h")
     window_ns = failure.dedupe_window_ns
-    delay_ns = _delay_ns(failure, random, policy)
+    delay_ns = max(_delay_ns(failure, random, policy), failure.late_ns)
     if window_ns is not None and failure.first_try_age_ns + delay_ns < window_ns:
         return RetryAt(delay_ns)
-    return OpenException(
-        failure.failure_class.owner,
-        "the answer was lost and the system can neither look it up nor deduplicate",
-    )
+    never = "the answer was lost and the system can neither look it up nor deduplicate"
+    too_late = "the answer was lost, and by the time it may be sent again the system does not recognise it any more"
+    return OpenException(failure.failure_class.owner, never if window_ns is None else too_late)
 
 
 def _delay_ns(failure: Failure, random: float, policy: RecoveryPolicy) -> int:

@@ -49,7 +49,8 @@ async def take_over(store: Store, adapter: Adapter, limits: Iterable[Limit], dom
 async def settle_unasked(
     calls: Iterable[Call], store: Store, adapter: Adapter, results: Results, context: Context
 ) -> None:
-    """Calls of unknown outcome at a system that cannot be asked: sent again where it recognises them, else a person's.
+    """Calls of unknown outcome at a system that cannot be asked: sent again where it recognises them, once it cannot do
+    the first any more; else a person's.
 
     Raises:
         StoreUnavailable: some are as they were.

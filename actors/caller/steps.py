@@ -66,7 +66,7 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
         case Posted(document):
             return Step(_closed(call, "done", now, document=document))
         case Absent():
-            if (late_us := _may_come_for_us(call, adapter, now)) > 0:
+            if (late_us := _may_come_for_us(call, adapter, now, now - call.changed_at)) > 0:
                 return Step(call, look_up_after_us=late_us)
             return Step(_waiting(call, now, f"looked up: {_name(call.system)} does not have it, so it is sent again"))
         case Again():
@@ -82,8 +82,8 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
             return _still_unknown(call, adapter, now, random)
 
 
-def _may_come_for_us(call: Call, adapter: Adapter, now: int) -> int:
-    """For how long yet a document may appear for a send that was not answered; 0 if none can.
+def _may_come_for_us(call: Call, adapter: Adapter, now: int, since_us: int) -> int:
+    """For how long yet a document may appear for a send that got no answer `since_us` ago; 0 if none can.
 
     A system that recognises our intent id makes no second one. But what is sent again meanwhile it may refuse, and then
     do the first: so the time that is stated for late execution (`late_seconds`) is waited out there as well.
@@ -93,7 +93,7 @@ def _may_come_for_us(call: Call, adapter: Adapter, now: int) -> int:
         return 0  # only looked for, never sent
     recognised = adapter.deduplicates and (window is None or now - call.requested_at < window * 1_000_000)
     seconds = adapter.late_seconds if recognised else max(adapter.lost_seconds, adapter.late_seconds)
-    return max(0, int(seconds * 1_000_000) - (now - call.changed_at))
+    return max(0, int(seconds * 1_000_000) - since_us)
 
 
 def _after_failure(
@@ -108,6 +108,7 @@ def _after_failure(
         can_look_up=adapter.finds,
         dedupe_window_ns=_window_ns(adapter),
         first_try_age_ns=(now - call.requested_at) * 1_000,
+        late_ns=_may_come_for_us(call, adapter, now, 0) * 1_000,
     )
     match decide(facts, random):
         case RetryAt(delay_ns, burns):
@@ -149,6 +150,7 @@ def _still_unknown(call: Call, adapter: Adapter, now: int, random: float) -> Ste
 
 
 def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float, since_us: int = 0) -> Step:
+    late_us = _may_come_for_us(call, adapter, now, since_us)
     failure = Failure(
         failure_class=FailureClass.UNKNOWN_OUTCOME,
         attempts=call.attempts,
@@ -157,6 +159,7 @@ def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float,
         dedupe_window_ns=_window_ns(adapter),
         first_try_age_ns=(now - call.requested_at) * 1_000,
         unknown_ns=since_us * 1_000,
+        late_ns=late_us * 1_000,
     )
     match decide(failure, random):
         case LookUp(delay_ns):
@@ -165,7 +168,8 @@ def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float,
             closed = _closed(call, "exception", now, reason=f"{reason}; {why}. {_facts(call)}")
             return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
         case RetryAt(delay_ns):
-            return Step(_waiting(call, now, reason, not_before=now + delay_ns // _US))
+            why = f"{reason}; until then {_name(call.system)} may still do it" if late_us else reason
+            return Step(_waiting(call, now, why, not_before=now + delay_ns // _US))
         case Hold(owner) | Refuse(owner):
             closed = _closed(call, "exception", now, reason=reason)
             return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)

@@ -27,7 +27,7 @@ def sends_again_blindly() -> None:
 
 def waits_out_nothing() -> None:
     """An empty look-up is believed at once."""
-    steps._may_come_for_us = lambda call, adapter, now: 0
+    steps._may_come_for_us = lambda call, adapter, now, since_us: 0
 
 
 def frees_places_at_once() -> None:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.adapters.port import Absent, Answer, Failed, Lost, NotSent, Outcome, Posted
-from actors.caller.steps import after_look_up, after_post, in_flight
+from actors.caller.steps import after_look_up, after_post, in_flight, without_look_up
 from policies.recoverability import FailureClass as F
 from tests.unit.adapters.test_rest_adapter import a_call
 
@@ -124,6 +125,39 @@ def test_absent_is_believed_once_nothing_can_come_late() -> None:
 def test_a_system_that_cannot_be_asked_leaves_the_unknown_to_a_person() -> None:
     step = after_post(a_call(), Answer(Lost("gone")), System(deduplicates=False, finds=False), NOW, 0.5)  # type: ignore[arg-type]
     assert (step.call.status, step.owner, step.failure) == ("exception", "finance", F.UNKNOWN_OUTCOME)
+
+
+# what the system states, how long ago the answer was lost, how long ago it was asked for -> sent again after (None: a
+# person is told why); times in seconds
+UNASKED: list[tuple[dict[str, Any], float, float, float | None]] = [
+    ({"late_seconds": 60.0}, 0, 0, 60),
+    ({"late_seconds": 60.0}, 45, 50, 15),
+    ({"late_seconds": 60.0}, 59.9, 90, 0.75),
+    ({"late_seconds": 60.0}, 100, 200, 0.75),
+    ({"late_seconds": 0.0}, 0, 0, 0.75),
+    ({"late_seconds": 60.0, "dedupe_seconds": 100.0}, 0, 39, 60),
+    ({"late_seconds": 60.0, "dedupe_seconds": 100.0}, 0, 40, None),
+    ({"late_seconds": 60.0, "dedupe_seconds": 100.0}, 30, 60, 30),
+    ({"late_seconds": 60.0, "deduplicates": False}, 0, 0, None),
+]
+
+
+@pytest.mark.parametrize(("system", "lost_ago", "asked_ago", "again"), UNASKED)
+def test_what_cannot_be_asked_for_is_sent_again_once_the_first_cannot_come_any_more(
+    system: dict[str, Any], lost_ago: float, asked_ago: float, again: float | None
+) -> None:
+    lost_at, asked_at = NOW - int(lost_ago * SECOND), NOW - int(asked_ago * SECOND)
+    call = a_call(status="unknown", sent=1, attempts=1, reason="gone", requested_at=asked_at, changed_at=lost_at)
+    steps = [without_look_up(call, System(finds=False, **system), NOW, 0.5)]  # type: ignore[arg-type]
+    if lost_ago == 0:
+        flying = msgspec.structs.replace(call, status="in_flight", changed_at=lost_at - 30 * SECOND)
+        for outcome in (Lost("gone"), failed(F.UNKNOWN_OUTCOME)):
+            steps.append(after_post(flying, Answer(outcome), System(finds=False, **system), NOW, 0.5))  # type: ignore[arg-type]
+    for step in steps:
+        if again is None:
+            assert (step.call.status, step.owner, step.failure) == ("exception", "finance", F.UNKNOWN_OUTCOME)
+        else:
+            assert (step.call.status, step.call.not_before) == ("waiting", NOW + int(again * SECOND))
 
 
 def test_before_it_leaves_a_call_counts_its_try() -> None:

@@ -7,8 +7,8 @@ import pytest
 from actors.adapters.port import Failed
 from broker.store.rows import Call
 from policies.recoverability import FailureClass
-from tests.unit.caller.caller_house import caller_house
-from tests.unit.caller.memory_erp import FINE, FORBIDDEN, LOST_DONE, LOST_UNDONE, Plan
+from tests.unit.caller.caller_house import CallerHouse, caller_house
+from tests.unit.caller.memory_erp import CLOSED, FINE, FORBIDDEN, LOST_DONE, LOST_UNDONE, Plan
 
 pytestmark = pytest.mark.anyio
 
@@ -193,6 +193,59 @@ async def test_what_cannot_be_asked_but_is_recognised_is_sent_again_under_the_sa
         assert house.erp.about(intent) == ["post", "post"]
         assert len(house.erp.ledger) == 1
         assert (await house.call(intent)).status == "done"
+
+
+def closed_before_it_comes(house: CallerHouse):  # type: ignore[no-untyped-def]
+    """The first post is executed late; the period is closed meanwhile, and what is known is recognised all the same."""
+    late = first_post(LATE)
+
+    def choose(kind: str, call: Call) -> Plan:
+        plan = late(kind, call)
+        return CLOSED if plan is FINE and call.intent_id not in house.erp.documents else plan
+
+    return choose
+
+
+UNASKED = {"finds": False, "lost_seconds": 2.0, "late_seconds": 20.0}
+
+
+async def test_what_cannot_be_asked_for_is_not_sent_again_before_the_first_can_come_no_more(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, dedupe_seconds=3_600.0, **UNASKED) as house:
+        house.erp.plan = closed_before_it_comes(house)
+        (intent,) = await house.request()
+        await house.advance(10)
+        assert "until then the ERP may still do it" in ((await house.call(intent)).reason or "")
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post", "post"]
+        assert (await house.call(intent)).status == "done", "not refused while the first was still to come"
+        assert len(house.erp.ledger) == 1
+
+
+async def test_what_cannot_be_asked_for_goes_to_a_person_where_it_would_come_later_than_it_is_recognised(
+    tmp_path: Path,
+) -> None:
+    async with caller_house(tmp_path, dedupe_seconds=15.0, **UNASKED) as house:
+        house.erp.plan = closed_before_it_comes(house)
+        (intent,) = await house.request()
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post"]
+        assert "does not recognise it any more" in ((await house.call(intent)).reason or "")
+        assert await house.store.reads.exceptions_open() == {("unknown_outcome", "finance"): 1}
+
+
+async def test_after_crashes_what_cannot_be_asked_for_waits_as_long(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, dedupe_seconds=3_600.0, **UNASKED) as house:
+        house.erp.plan = closed_before_it_comes(house)
+        (intent,) = await house.request()
+        for seconds in (0.02, 1, 3, 5):
+            await house.advance(seconds)
+            await house.kill()
+            await house.start()
+            assert (await house.call(intent)).status == "waiting"
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post", "post"]
+        assert (await house.call(intent)).status == "done"
+        assert len(house.erp.ledger) == 1
 
 
 async def test_after_a_crash_what_can_neither_be_asked_nor_recognised_is_a_person_s_with_all_facts(

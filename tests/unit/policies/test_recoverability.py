@@ -31,6 +31,7 @@ FACTS = st.builds(
     can_look_up=st.booleans(),
     dedupe_window_ns=st.none() | st.integers(0, 10**15),
     first_try_age_ns=st.integers(0, 10**16),
+    late_ns=st.integers(0, 10**15),
 )
 
 
@@ -65,6 +66,7 @@ def test_an_unknown_outcome_is_never_sent_again_blindly(failure, random):
         assert isinstance(decision, LookUp)
     elif isinstance(decision, RetryAt):
         assert failure.first_try_age_ns + decision.delay_ns < failure.dedupe_window_ns
+        assert decision.delay_ns >= failure.late_ns, "the system may still do the first"
     else:
         assert decision.owner == "finance"
 
