@@ -76,7 +76,8 @@ class Look:
     async def _wait_out(self, pending: Pending) -> None:
         """A call that was sent just before the store was put back may be executed late; a look now would miss it."""
         last = pending.restored.lived_until or pending.noticed_at
-        until = last + int(self._poster.adapter.lost_seconds * 1e6)
+        adapter = self._poster.adapter
+        until = last + int(max(adapter.lost_seconds, adapter.late_seconds) * 1e6)
         while (left_us := until - self._now()) > 0:
             self._asker.check()
             await self._context.pause(self._context.stop_asked, min(left_us / 1e6, 1.0))
