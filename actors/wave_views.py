@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -26,7 +26,7 @@ from actors.wave_records import (
     WaveView,
 )
 from actors.waves import Waves, read_cap
-from broker.store.waves import Done, Group
+from broker.store.waves import Done, Group, Stand, Told, Unlike
 from contracts.money import Money
 from policies import wave as policy
 from policies.lanes import LANES
@@ -182,10 +182,12 @@ class WaveViews:
         calls = await reads.calls(wave.tenant, wave.incident, wave.id)
         verdicts = await reads.verdicts(wave.id)
         approved = _sum((cases, cur, minor) for verdict, cur, cases, minor in verdicts if verdict == "released")
+        stands = await reads.stands(wave.id)
+        asked, turned_back = _stands(stands), _stands(one for one in stands if _turned_back(one))
         credited = _calls(calls, "billing", "credit.create")
         voided = _calls(calls, "billing", "credit.void")
         posted = _calls(calls, "erp")
-        told = {name: _calls(calls, name, "status.report") for name in _TOLD}
+        told = _reports(await reads.told(wave.id))
         under_way = await reads.under_way(wave.id)
         standing = _less(credited, voided)
         unlike = await reads.unlike(wave.tenant, wave.incident, EXAMPLES_MAX)
@@ -193,14 +195,15 @@ class WaveViews:
         checks = [
             Check("what was approved was let through within the cap", _within(wave, approved)),
             Check("what was approved and what was let through are the same", approved == _used(wave)),
-            Check("every credit that was approved is in billing", approved == credited),
+            Check("every credit that was not turned back stands in billing", _less(asked, turned_back) == standing),
             Check("every credit that stands in billing is in the ERP, and no other", standing == posted),
-            *(Check(f"{name} was told of each", counted == approved) for name, counted in told.items()),
-            Check("each credit has one document of its amount in each system", not unlike, _examples(unlike)),
+            *(Check(f"{name} was told of each, as it is now", counted == asked) for name, counted in told.items()),
+            Check("each case has the documents of its outcome and amount", not unlike, _examples(unlike)),
             Check("nothing is open or unknown", not open_calls and not under_way),
         ]
-        lines = [("approved", approved), ("credited in billing", credited), ("voided in billing", voided)]
-        lines += [("posted in the ERP", posted), *((f"told to {name}", counted) for name, counted in told.items())]
+        lines = [("approved", approved), ("turned back", turned_back), ("credited in billing", credited)]
+        lines += [("voided in billing", voided), ("posted in the ERP", posted)]
+        lines += [(f"told to {name}", counted) for name, counted in told.items()]
         return Reconciliation(
             incident=wave.incident,
             tenant=wave.tenant,
@@ -232,9 +235,23 @@ def _calls(calls: Iterable[Done], system: str, operation: str | None = None) -> 
     return _sum((one.documents, one.currency, one.minor) for one in found)
 
 
+def _stands(stands: Iterable[Stand]) -> Sum:
+    return _sum((one.count, one.currency, one.minor) for one in stands)
+
+
+def _turned_back(one: Stand) -> bool:
+    """It has come out without a credit, or people are asked about it once more."""
+    return one.phase == "approval" or one.outcome not in (None, "posted")
+
+
+def _reports(told: Sequence[Told]) -> dict[str, Sum]:
+    return {name: _sum((one.count, one.currency, one.minor) for one in told if one.system == name) for name in _TOLD}
+
+
 def _less(one: Sum, other: Sum) -> Sum:
-    minor = {name: amount - other[1].get(name, 0) for name, amount in one[1].items()}
-    return one[0] - other[0], {name: amount for name, amount in minor.items() if amount}
+    minor = Counter(one[1])
+    minor.subtract(other[1])
+    return one[0] - other[0], {name: amount for name, amount in sorted(minor.items()) if amount}
 
 
 def _used(wave: Wave) -> Sum:
@@ -248,8 +265,12 @@ def _within(wave: Wave, approved: Sum) -> bool:
     return approved[0] <= cap.cases and all(cap.minor.get(name, 0) >= used for name, used in approved[1].items())
 
 
-def _examples(unlike: Iterable[tuple[str, str, int, int]]) -> list[str]:
-    return [f"{key} ({outcome}): {made} in billing, {ends} in the ERP or voided" for key, outcome, made, ends in unlike]
+def _examples(unlike: Iterable[Unlike]) -> list[str]:
+    return [
+        f"{one.key} ({one.outcome}, {Money(one.minor, one.currency)}): {one.credits} standing in billing of "
+        f"{Money(one.credited, one.currency)}, {one.posts} in the ERP of {Money(one.posted, one.currency)}"
+        for one in unlike
+    ]
 
 
 def _part(groups: Iterable[Group]) -> Part:

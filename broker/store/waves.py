@@ -57,6 +57,38 @@ class Done(msgspec.Struct, frozen=True):
     documents: int
 
 
+class Stand(msgspec.Struct, frozen=True):
+    """Cases that were let through and are alike now: how many, and what they ask for now (minor units)."""
+
+    phase: str
+    outcome: str | None
+    currency: str
+    count: int
+    minor: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Cases of which a system took the last report: how many, and their sum (minor units)."""
+
+    system: str
+    currency: str | None
+    count: int
+    minor: int
+
+
+class Unlike(msgspec.Struct, frozen=True):
+    """A credit and what the systems hold of it, in documents and minor units: in billing, less what was voided."""
+
+    key: str
+    outcome: str
+    currency: str
+    minor: int
+    credits: int
+    credited: int
+    posts: int
+    posted: int
+
+
 class WaveReads:
     """Questions about incidents. Read-only; each may be cancelled at any time.
 
@@ -205,24 +237,59 @@ class WaveReads:
             query = query.where(let)
         return [Done(*row) for row in await self._reads.rows(query.group_by(*names))]
 
-    async def unlike(self, tenant: str, incident: str, limit: int) -> list[tuple[str, str, int, int]]:
-        """Credits that say posted without one document in billing and one in the ERP of their amount: key, what, and
-        how many of each."""
-        p, c = s.process.c, s.call.c
-        fits = and_(c.status == "done", c.document.is_not(None), c.minor == p.minor, c.currency == p.currency)
-        credit = func.sum(_one(and_(fits, c.system == "billing", c.operation == "credit.create")))
-        erp = func.sum(_one(and_(fits, c.system == "erp")))
-        void = func.sum(_one(and_(fits, c.system == "billing", c.operation == "credit.void")))
+    async def stands(self, wave: str) -> list[Stand]:
+        """Where the cases that were let through stand now; who sent one again may have changed its amount."""
+        p, w = s.process.c, s.wave_case.c
+        names = (p.phase, p.outcome, p.currency)
         query = (
-            select(p.key, p.outcome, credit, erp + void)
-            .select_from(s.process)
+            select(*names, func.count(), func.sum(p.minor))
+            .select_from(s.wave_case)
+            .join(s.process, p.id == w.process)
+            .where(w.wave == wave, w.verdict == "released")
+            .group_by(*names)
+        )
+        return [Stand(*row) for row in await self._reads.rows(query)]
+
+    async def told(self, wave: str) -> list[Told]:
+        """Who took the last report of each case that was let through. A case that was sent again is told of again."""
+        p, c, w = s.process.c, s.call.c, s.wave_case.c
+        last = (
+            select(func.max(c.seq))
+            .select_from(s.wave_case)
+            .join(s.process, p.id == w.process)
             .join(s.call, and_(c.key == p.key, c.tenant == p.tenant))
-            .where(*_of(tenant, incident), p.outcome.in_(("posted", "compensated")))
-            .group_by(p.id, p.key, p.outcome)
-            .having(or_(credit != 1, erp + void != 1, and_(p.outcome == "posted", erp != 1)))
+            .where(w.wave == wave, w.verdict == "released", c.operation == "status.report")
+            .group_by(p.id, c.system)
+        )
+        query = select(c.system, c.currency, func.count(), func.coalesce(func.sum(c.minor), 0))
+        query = query.where(c.seq.in_(last), c.status == "done", c.document.is_not(None))
+        return [Told(*row) for row in await self._reads.rows(query.group_by(c.system, c.currency))]
+
+    async def unlike(self, tenant: str, incident: str, limit: int) -> list[Unlike]:
+        """Credits with other documents than their outcome says, by key.
+
+        What was posted has one credit that stands and one document in the ERP, of its amount; any other has none.
+        """
+        p, c = s.process.c, s.call.c
+        made, own = and_(c.status == "done", c.document.is_not(None)), c.currency == p.currency
+        credit = and_(made, c.system == "billing", c.operation == "credit.create")
+        void = and_(made, c.system == "billing", c.operation == "credit.void")
+        post = and_(made, c.system == "erp")
+        credits = func.sum(_one(credit)) - func.sum(_one(void))
+        credited = func.sum(_one(and_(credit, own), c.minor)) - func.sum(_one(and_(void, own), c.minor))
+        posts, posted = func.sum(_one(post)), func.sum(_one(and_(post, own), c.minor))
+        right, minor = _one(p.outcome == "posted"), _one(p.outcome == "posted", p.minor)
+        query = (
+            select(p.key, p.outcome, p.currency, p.minor, credits, credited, posts, posted)
+            .select_from(s.process)
+            .outerjoin(s.call, and_(c.key == p.key, c.tenant == p.tenant))
+            .where(*_of(tenant, incident), p.outcome.is_not(None))
+            .group_by(p.id, p.key, p.outcome, p.currency, p.minor)
+            .having(or_(credits != right, credited != minor, posts != right, posted != minor))
+            .order_by(p.key)
             .limit(limit)
         )
-        return [tuple(row) for row in await self._reads.rows(query)]
+        return [Unlike(*row) for row in await self._reads.rows(query)]
 
     async def waves(self, domain: str, limit: int) -> list[bytes]:
         """The states of all waves, the last changed first."""
@@ -231,8 +298,8 @@ class WaveReads:
         return [row[0] for row in await self._reads.rows(query)]
 
 
-def _one(condition: Any) -> Any:
-    return case((condition, 1), else_=0)
+def _one(condition: Any, value: Any = 1) -> Any:
+    return case((condition, value), else_=0)
 
 
 def _of(tenant: str, incident: str) -> tuple[Any, ...]:
