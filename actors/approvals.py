@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from actors.house import House
+from actors.processes_exposure import exposed
 from actors.processes_record import DOMAIN, Record
 from actors.processes_replay import replayed
 from actors.replays import closed, replaced
@@ -151,7 +152,7 @@ class Approvals:
             TimeoutError: the store took too long to answer.
         """
         rows = await self._house.store.reads.processes_in("approval", limit)
-        return ApprovalPage([_view(record) for record in await self._records(rows)])
+        return ApprovalPage([_view(record) for record in await self._exposed(await self._records(rows))])
 
     async def show(self, key: str, tenant: str | None = None) -> ApprovalView:
         """One, with its votes, what would be undone if it fails later, and where each step stands.
@@ -160,7 +161,8 @@ class Approvals:
             ContractError: approval.not_found.
             TimeoutError: the store took too long to answer.
         """
-        return _view(await self._record(key, tenant))
+        (record,) = await self._exposed([await self._record(key, tenant)])
+        return _view(record)
 
     async def vote(self, key: str, verdict: str, ballot: Ballot, who: str) -> VoteEffect:
         """Judge the vote of a token's holder, and make it durable for the process, which judges it again.
@@ -172,7 +174,7 @@ class Approvals:
         if ballot.who not in (None, who):
             raise ContractError("approval.person", f"The token is {who}'s, and nobody votes for others.", "/who")
         _check_text(ballot.reason, _REASON_MAX, "operation.reason", "Say why", "/reason")
-        record = await self._record(key, ballot.tenant)
+        (record,) = await self._exposed([await self._record(key, ballot.tenant)])
         if record.process.phase != "approval":
             raise ContractError("approval.closed", f"It is {record.process.outcome or record.process.phase} already.")
         at = microseconds(self._house.clock.now())
@@ -282,6 +284,7 @@ class Approvals:
             digest=vote.digest,
             behalf=vote.behalf,
             reason=vote.reason,
+            exposure=request.exposure,
         )
         name = f"{request.process_id} {record.digest} {len(record.replayers)} {len(record.votes)}"
         return self._accept(record, "process.vote", data, name, vote.who, "VO", at)
@@ -294,6 +297,9 @@ class Approvals:
         if len(records) > 1:
             raise ContractError("approval.not_found", "Several tenants have this key. Name the tenant.")
         return records[0]
+
+    async def _exposed(self, records: Sequence[Record]) -> list[Record]:
+        return await exposed(self._house.store.reads, records, self._policy)
 
     async def _records(self, rows: Sequence[ProcessRow]) -> list[Record]:
         found = await self._house.store.reads.states(DOMAIN, [row.id for row in rows])

@@ -185,8 +185,10 @@ class WorkflowDecider:
         kind = record.request.kind
         if record.process.phase != "approval":
             return Done((Milestone(kind, "approval.too_late", {"who": data.who, "phase": record.process.phase}),))
+        record = record.exposed(data.exposure, self._policy)
         vote = Vote(who=data.who, verdict=data.verdict, digest=data.digest, behalf=data.behalf, reason=data.reason)
         said = {"who": data.who, "for": data.behalf or data.who, "digest": data.digest, "reason": data.reason}
+        said["exposure"] = str(record.request.exposure)
         judgement = judge(
             record.ask(), record.need, record.votes, vote, self._people, self._delegations, microseconds(at)
         )

@@ -10,6 +10,7 @@ from actors.explain_queued import QueueExplainer
 from actors.explain_words import IT, SOON, Explanation, clause, said_of
 from actors.house import House
 from actors.operator_records import CANCELLED
+from actors.processes_exposure import exposed
 from actors.processes_record import DOMAIN, Record
 from actors.processes_results import told_as
 from broker.store.rows import Call, ProcessRow
@@ -81,13 +82,15 @@ class ProcessExplainer:
 
 
 async def record_of(house: House, row: ProcessRow) -> Record | None:
-    """The checkpoint of a process.
+    """The checkpoint of a process, with what its incident has come to since.
 
     Raises:
         TimeoutError: the store took too long to answer.
     """
-    found = await house.store.reads.states(DOMAIN, [row.id])
-    return decode(found[row.id][1], Record) if row.id in found else None
+    reads = house.store.reads
+    found = await reads.states(DOMAIN, [row.id])
+    records = [decode(found[row.id][1], Record)] if row.id in found else []
+    return next(iter(await exposed(reads, records)), None)
 
 
 def story(record: Record) -> Story | None:

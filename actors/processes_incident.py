@@ -26,6 +26,11 @@ class Incident(msgspec.Struct, frozen=True):
     held: bool = False
 
 
+def incident_key(incident_id: str) -> str:
+    """Under which key it is kept what an incident has come to."""
+    return f"incident/{incident_id}"
+
+
 class ExposureDecider:
     """Counts before anybody approves, so that an approver sees the incident and not one case of it."""
 
@@ -38,8 +43,8 @@ class ExposureDecider:
     def state_key(self, envelope: Envelope, data: Message) -> str:
         """Its incident; what belongs to none is counted by its account."""
         if isinstance(data, IncidentSwitch):
-            return f"incident/{data.incident_id}"
-        return f"incident/{data.incident_id}" if data.incident_id else f"account/{data.account_id}"
+            return incident_key(data.incident_id)
+        return incident_key(data.incident_id) if data.incident_id else f"account/{data.account_id}"
 
     def decide(self, envelope: Envelope, data: Message, state: Incident | None, at: datetime) -> Outcome:
         """Add the amount and let the process begin; or note that its incident is held, or goes on."""

@@ -12,7 +12,8 @@ from contracts.codec import encode
 from contracts.fingerprint import fingerprint
 from contracts.ids import intent_id
 from contracts.messages import ProcessStart
-from policies.approval import Ask, Need, Vote
+from contracts.money import Money
+from policies.approval import ApprovalPolicy, Ask, Need, Vote, need, stricter
 from policies.process import Process
 
 DOMAIN = "workflow"
@@ -55,6 +56,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             asked_by_person=request.policy_version is None,
             replayers=frozenset(self.replayers),
         )
+
+    def exposed(self, exposure: Money | None, policy: ApprovalPolicy) -> Record:
+        """As it is when its incident has come to so much: never less than before, and never easier to approve."""
+        known = self.request.exposure
+        if exposure is None or exposure.currency != known.currency or exposure.minor <= known.minor:
+            return self
+        replace = msgspec.structs.replace
+        later = replace(self, request=replace(self.request, exposure=exposure))
+        return replace(later, need=stricter(need(later.ask(), policy), self.need))
 
     def row(self, at: datetime) -> ProcessRow:
         """How it is found."""

@@ -97,7 +97,10 @@ class CallEnded(Command, frozen=True, kw_only=True):
 
 
 class ProcessVote(Command, frozen=True, kw_only=True):
-    """A person approves or rejects what has this digest, for themselves or on behalf of somebody."""
+    """A person approves or rejects what has this digest, for themselves or on behalf of somebody.
+
+    `exposure`: what the incident had come to when they did, if that was looked at.
+    """
 
     process_id: Id
     account_id: Id
@@ -106,6 +109,7 @@ class ProcessVote(Command, frozen=True, kw_only=True):
     digest: ShortText
     behalf: ShortText | None = None
     reason: LongText = ""
+    exposure: Money | None = None
 
 
 class ProcessTimer(Command, frozen=True, kw_only=True):

@@ -175,6 +175,15 @@ def escalated(needed: Need) -> Need:
     return Need(needed.people, _LADDER[min(place + 1, len(_LADDER) - 1)], f"{needed.why}; nobody answered in time")
 
 
+def stricter(one: Need, other: Need) -> Need:
+    """Both at once: the more people and the higher role. Why is told of the first, if it needs no less."""
+    both = max(one.people, other.people), max(one.role, other.role, key=RANKS.__getitem__)
+    for need in (one, other):
+        if both == (need.people, need.role):
+            return need
+    return Need(*both, f"{one.why}; {other.why}")
+
+
 def judge(
     ask: Ask,
     needed: Need,

@@ -29,10 +29,10 @@ class House:
         """A client of one's own."""
         return Client(self.daemon.url, self.daemon.data / "operator.token")
 
-    def ask(self, name: str, by: str = "sam") -> str:
+    def ask(self, name: str, by: str = "sam", **more: Any) -> str:
         """Somebody asks for a refund; the digest of what waits for approval."""
         facts = {"process_id": name, "kind": "refund", "account_id": f"ACC-{name}", "amount": AMOUNT}
-        facts |= {"reason_code": "refund", "requested_by": by}
+        facts |= {"reason_code": "refund", "requested_by": by, **more}
         request = event("process.request", f"req-{name}", facts, idempotencykey=f"req-{name}", tenant="acme")
         with self.systems.person(self.daemon.url, by) as asker:
             asker.send([request], signed=True)
@@ -90,6 +90,26 @@ def test_who_asked_does_not_approve_and_a_vote_sent_again_does_not_count_again(h
     with pytest.raises(Refused, match=r"approval\.closed"):
         house.vote("own", "clara", digest)
     assert house.amounts("billing", "own") == ["12.50"]
+
+
+def test_what_the_incident_has_come_to_meanwhile_is_shown_and_counts(house: House) -> None:
+    digest = house.ask("early", incident_id="INC-big")
+    with house.client() as client:
+        before = client.approval("early")
+        house.ask("late", incident_id="INC-big", amount={"amount": "2000000.00", "currency": "EUR"})
+        after = client.approval("early")
+        listed = next(item for item in client.approvals(200) if item["key"] == "early")
+        sentence = client.process("early")["explanation"]["sentence"]
+    assert (before["exposure"], before["people"], before["role"]) == ("12.50 EUR", 1, "finance-clerk")
+    assert (after["exposure"], after["people"], after["role"]) == ("2000012.50 EUR", 2, "finance-director")
+    assert listed == after
+    assert "2 people of role finance-director" in sentence
+    assert after["digest"] == digest, "who has voted has voted for the same thing"
+    with pytest.raises(Refused, match=r"approval\.role"):
+        house.vote("early", "clara", digest)
+    assert (house.vote("early", "dora", digest)["result"], house.amounts("billing", "early")) == ("counted", [])
+    assert house.vote("early", "dirk", digest)["result"] == "approved"
+    until(lambda: house.amounts("erp", "early") == ["12.50"], "it is posted")
 
 
 def test_a_process_whose_amount_was_changed_after_its_approval_asks_for_nothing_more(house: House) -> None:

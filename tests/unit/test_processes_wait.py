@@ -25,7 +25,11 @@ RECORDS = {
 }
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
-PEOPLE = {name: Person(name, "finance-manager") for name in ("anna", "tom")} | {"dora": Person("dora", "cfo")}
+PEOPLE = {name: Person(name, "finance-manager") for name in ("anna", "tom")} | {
+    "dora": Person("dora", "cfo"),
+    "dirk": Person("dirk", "finance-director"),
+    "clara": Person("clara", "finance-clerk"),
+}
 ENVELOPE = Envelope(id="evt-1", source="urn:test", type="process.start", tenant="acme", data=msgspec.Raw(b"{}"))
 
 
@@ -76,11 +80,19 @@ class Desk:
         )
         return self.take(ended, at)
 
-    def vote(self, who: str, at: datetime = NOW, verdict: Any = "approve", digest: str | None = None) -> list[Any]:
+    def vote(
+        self,
+        who: str,
+        at: datetime = NOW,
+        verdict: Any = "approve",
+        digest: str | None = None,
+        exposure: Money | None = None,
+    ) -> list[Any]:
         seen = digest or self.record.digest
-        return self.take(
-            ProcessVote(process_id="CASE-1", account_id="ACC-1", who=who, verdict=verdict, digest=seen), at
+        vote = ProcessVote(
+            process_id="CASE-1", account_id="ACC-1", who=who, verdict=verdict, digest=seen, exposure=exposure
         )
+        return self.take(vote, at)
 
 
 def start(minor: int = 5_000_00, **changes: Any) -> ProcessStart:
@@ -206,6 +218,32 @@ def test_votes_are_judged_again_by_the_process_itself() -> None:
     assert desk.asked == []
     assert names(desk.vote("tom"))[0] == "approval.given"
     assert [call.system for call in desk.asked] == ["billing"]
+
+
+def test_what_the_incident_has_come_to_since_is_judged_by_the_larger_sum_and_breaks_no_vote() -> None:
+    desk = Desk()
+    desk.begin(start(900_00, incident_id="INC-1"))
+    digest = desk.record.digest
+    assert (desk.record.need.people, desk.record.need.role) == (1, "finance-manager")
+    (counted,) = of(Milestone, desk.vote("dora", exposure=Money(5_000_000_00, "EUR")))
+    assert (counted.name, counted.facts["left"]) == ("approval.counted", "1")
+    assert counted.facts["exposure"] == "5000000.00 EUR"
+    assert (desk.record.need.people, desk.record.request.exposure) == (2, Money(5_000_000_00, "EUR"))
+    assert desk.record.digest == digest, "the same thing is asked for"
+    assert desk.take(start(900_00, incident_id="INC-1")) == [Duplicate()]
+    (refused,) = of(Milestone, desk.vote("tom", exposure=Money(900_00, "EUR")))
+    assert refused.facts["code"] == "approval.role", "it does not come down again"
+    assert names(desk.vote("dirk", exposure=Money(900_00, "EUR")))[0] == "approval.given"
+
+
+def test_a_larger_incident_needs_a_higher_role_whatever_was_needed_at_first() -> None:
+    desk = Desk()
+    desk.begin(start(400_00, incident_id="INC-1"))
+    assert desk.record.need.role == "finance-clerk"
+    (refused,) = of(Milestone, desk.vote("clara", exposure=Money(300_000_00, "EUR")))
+    assert refused.facts["code"] == "approval.role"
+    assert desk.asked == []
+    assert names(desk.vote("clara"))[0] == "approval.given", "a vote from before there was a sum in it"
 
 
 def test_a_process_that_begins_twice_begins_once_and_another_amount_is_set_aside() -> None:

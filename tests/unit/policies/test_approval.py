@@ -22,6 +22,7 @@ from policies.approval import (
     judge,
     may_replay,
     need,
+    stricter,
 )
 
 NAMES = ["ann", "ben", "cid", "dot", "eve"]
@@ -188,3 +189,13 @@ def test_an_approval_of_what_was_changed_since_is_refused() -> None:
 def test_nobody_in_time_asks_one_role_higher_and_the_highest_stays() -> None:
     assert escalated(Need(2, "finance-manager", "x")).role == "finance-director"
     assert escalated(Need(2, "cfo", "x")).role == "cfo"
+
+
+@given(st.integers(0, 3), roles, st.integers(0, 3), roles)
+def test_the_stricter_of_two_is_never_easier_than_either(some: int, role: str, others: int, higher: str) -> None:
+    one, other = Need(some, role, "one"), Need(others, higher, "other")
+    both = stricter(one, other)
+    assert both.people == max(some, others)
+    assert RANKS[both.role] == max(RANKS[role], RANKS[higher])
+    assert both.why in ("one", "other", "one; other")
+    assert stricter(one, one) == one
