@@ -58,7 +58,7 @@ from policies.approval import (
 from policies.approval import Ask as Asked
 from policies.compensation import erp_cost
 from policies.identity import refusal, words
-from policies.process import TABLES, Step, StepState, advance, approve, begin, decline, settle, states
+from policies.process import TABLES, Start, Step, StepState, advance, begin, decline, settle, states
 
 Message = ProcessStart | CallEnded | ProcessVote | ProcessGrant | ProcessReplay | ProcessTimer
 replace = msgspec.structs.replace
@@ -205,9 +205,9 @@ class WorkflowDecider:
                 told = Milestone(kind, "approval.counted", {**said, "left": str(left)})
                 return self._go_on(record, at, [told])
             case Approved():
-                record = replace(record, votes=(*record.votes, vote), process=approve(record.process))
+                record = replace(record, votes=(*record.votes, vote)).approved(at, self._policy.fresh_seconds)
                 hands = " and ".join(one.who for one in record.votes)
-                return self._go_on(record, at, [_approved(record, hands, data.reason)])
+                return self._go_on(record, at, [_approved(record, hands, data.reason), *_looked_again(record)])
 
     def _granted(self, record: Record, data: ProcessGrant, at: datetime) -> Outcome:
         """Its incident was approved as a whole. Whoever approved that has approved this, as if by a vote."""
@@ -223,9 +223,9 @@ class WorkflowDecider:
             Vote(who=who, verdict="approve", digest=data.digest, reason=f"the incident: {data.reason}")
             for who in data.approvers
         )
-        record = replace(record, votes=(*record.votes, *votes), process=approve(record.process))
+        record = replace(record, votes=(*record.votes, *votes)).approved(at, self._policy.fresh_seconds)
         told = {**said, "incident": record.request.incident_id or "", "amount": str(record.request.amount)}
-        return self._go_on(record, at, [Milestone(kind, "approval.given", told)])
+        return self._go_on(record, at, [Milestone(kind, "approval.given", told), *_looked_again(record)])
 
     def _replayed(self, record: Record, data: ProcessReplay, at: datetime) -> Outcome:
         """Judged here once more, as a vote is."""
@@ -286,7 +286,8 @@ class WorkflowDecider:
         table = TABLES[record.request.kind]
         phase = record.process.phase
         process, actions = advance(record.process, table)
-        record = replace(record, process=process)
+        looked = {one.step.name: microseconds(at) for one in actions if isinstance(one, Start) and one.step.reads}
+        record = replace(record, process=process, looked_at={**record.looked_at, **looked})
         for action in actions:
             record, call = call_of(record, action)
             effects.append(call)
@@ -311,6 +312,14 @@ def _asked(request: ProcessStart, digest: str) -> Asked:
 def _approved(record: Record, who: str, reason: str) -> Milestone:
     facts = {"who": who, "reason": reason, "digest": record.digest, "amount": str(record.request.amount)}
     return Milestone(record.request.kind, "approval.given", facts)
+
+
+def _looked_again(record: Record) -> Iterator[Effect]:
+    """Said of what is read again because it was read too long before the approval."""
+    process, table = record.process, TABLES[record.request.kind]
+    old = [step.name for step in table.steps if step.reads and process.steps[step.name].status == "waiting"]
+    if old:
+        yield Milestone(record.request.kind, "process.looked_again", {"what": " and ".join(old)})
 
 
 def _timer(record: Record, what: str, number: int, due: datetime) -> StartTimer:

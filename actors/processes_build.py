@@ -36,7 +36,9 @@ def approval_policy(settings: Settings) -> ApprovalPolicy:
     """The thresholds of the house, with the patience that is set."""
     approval = settings.approval
     return ApprovalPolicy(
-        escalate_seconds=int(approval.escalate_hours * 3_600), expire_seconds=int(approval.expire_hours * 3_600)
+        escalate_seconds=int(approval.escalate_hours * 3_600),
+        expire_seconds=int(approval.expire_hours * 3_600),
+        fresh_seconds=int(approval.fresh_hours * 3_600),
     )
 
 

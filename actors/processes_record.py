@@ -14,7 +14,7 @@ from contracts.ids import intent_id
 from contracts.messages import ProcessStart
 from contracts.money import Money
 from policies.approval import ApprovalPolicy, Ask, Need, Vote, need, stricter
-from policies.process import Process
+from policies.process import TABLES, Process, approve
 
 DOMAIN = "workflow"
 _PREFIXES = {"account": "RD", "invoices": "RD", "billing": "CN", "contract": "CT", "case": "SU", "erp": "CR"}
@@ -39,7 +39,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     escalates_at: int | None = None
     expires_at: int | None = None
     attempts: dict[str, int] = {}
-    """How often a step ("undo NAME": its undoing) was sent again after it was refused."""
+    """How often a step ("undo NAME": its undoing) was done again: it was refused, or what it had read was old."""
+    looked_at: dict[str, int] = {}
+    """When what a step reads was last asked for."""
     replayers: tuple[str, ...] = ()
     old_votes: tuple[Vote, ...] = ()
     """Of what was sent again as a whole, before it was."""
@@ -65,6 +67,23 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         replace = msgspec.structs.replace
         later = replace(self, request=replace(self.request, exposure=exposure))
         return replace(later, need=stricter(need(later.ask(), policy), self.need))
+
+    def approved(self, at: datetime, fresh_seconds: int) -> Record:
+        """As it goes on. What was read longer ago than that is read again first, whatever it said."""
+        process, attempts = self.process, self.attempts
+        since = microseconds(at) - fresh_seconds * 1_000_000
+        old = [
+            step.name
+            for step in TABLES[process.kind].steps
+            if step.reads
+            and process.steps[step.name].status == "done"
+            and self.looked_at.get(step.name, self.opened_at) < since
+        ]
+        return msgspec.structs.replace(
+            self,
+            process=approve(process, old),
+            attempts={**attempts, **{name: attempts.get(name, 0) + 1 for name in old}},
+        )
 
     def row(self, at: datetime) -> ProcessRow:
         """How it is found."""
@@ -100,7 +119,7 @@ def digest_of(request: ProcessStart) -> str:
 def step_intent(record: Record, step: str, undoing: bool) -> str:
     """The identity of a step for life. The ERP's is the one that the decision named, if it named one.
 
-    A step that is done again after it was refused has another: what it was refused under is closed.
+    A step that is done again has another: what it was done under is closed.
     """
     request = record.request
     again = record.attempts.get(f"undo {step}" if undoing else step, 0)

@@ -112,12 +112,16 @@ class Saas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may approve, as "name=role"; and who may stand in, as "giver>taker until 2026-03-31T18:00:00Z"."""
+    """Who may approve, as "name=role"; and who may stand in, as "giver>taker until 2026-03-31T18:00:00Z".
+
+    `fresh_hours`: account and invoices that were read longer before the approval are read again, and judged again.
+    """
 
     people: tuple[str, ...] = ()
     delegations: tuple[str, ...] = ()
     escalate_hours: float = 72.0
     expire_hours: float = 504.0
+    fresh_hours: float = 24.0
 
 
 class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -330,6 +334,7 @@ def _check_workflow(settings: Settings) -> None:
         raise SettingsRefused(f"approval.delegations: {error}") from None
     _range("approval.escalate_hours", settings.approval.escalate_hours, 0.001, 8_784)
     _range("approval.expire_hours", settings.approval.expire_hours, 0.001, 8_784)
+    _range("approval.fresh_hours", settings.approval.fresh_hours, 0, 8_784)
 
 
 def _range(key: str, value: float, low: float, high: float) -> None:

@@ -54,7 +54,8 @@ class ApprovalPolicy(Struct, frozen=True, kw_only=True):
     """The parameters. `amounts` and `exposures` by currency, rising; `exposures` count a whole incident.
 
     A currency without thresholds needs two people of the highest role. `automatic_minor`: up to here what another
-    policy has judged needs nobody.
+    policy has judged needs nobody. `fresh_seconds`: what was read of the customer longer before the approval is read
+    again.
     """
 
     amounts: Mapping[str, tuple[Threshold, ...]] = field(
@@ -68,6 +69,7 @@ class ApprovalPolicy(Struct, frozen=True, kw_only=True):
     )
     escalate_seconds: int = 3 * _DAY_SECONDS
     expire_seconds: int = 21 * _DAY_SECONDS
+    fresh_seconds: int = _DAY_SECONDS
     version: str = POLICY_VERSION
 
 

@@ -182,9 +182,9 @@ def _moves(step: Step) -> bool:
     return step.vital and not step.reads
 
 
-def approve(process: Process) -> Process:
-    """It may run. Nothing changes when it does already."""
-    return replace(process, phase="running") if process.phase == "approval" else process
+def approve(process: Process, again: Collection[str] = ()) -> Process:
+    """It may run, after the steps in `again` were done once more. Nothing changes when it does already."""
+    return replace(_again(process, again), phase="running") if process.phase == "approval" else process
 
 
 def decline(process: Process, outcome: Literal["rejected", "expired"], reason: str) -> Process:

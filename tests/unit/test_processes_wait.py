@@ -47,6 +47,10 @@ class Desk:
         assert self.kept is not None
         return decode(self.kept, Record)
 
+    def keep(self, **changes: Any) -> None:
+        """The state as it would be with other facts in it."""
+        self.kept = encode(msgspec.structs.replace(self.record, **changes))
+
     def take(self, data: Any, at: datetime = NOW) -> list[Any]:
         outcome = self.decider.decide(ENVELOPE, data, self.record if self.kept else None, at)
         if not isinstance(outcome, Done):
