@@ -1,4 +1,4 @@
-"""Tenants use the same keys, and each has its own clocks: what waits for approval is never without them."""
+"""Tenants use the same keys, and each has its own clocks; what waits for approval is never without them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from contracts.catalogue import REGISTRY
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope, decode_envelope
 from contracts.errors import ContractError
-from contracts.messages import ProcessVote
+from contracts.messages import CallEnded, ProcessVote
 from policies.approval import ApprovalPolicy
 from policies.partitions import queue_name
 from tests.support.stores import running_store
-from tests.unit.test_processes_wait import PEOPLE, start
+from tests.unit.test_processes_wait import PEOPLE, RECORDS, start
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
@@ -49,11 +49,13 @@ class Land:
         self.clock = clock
         self._life, self._acceptor, self._queue = life, acceptor, queue
         self.began = clock.now()
+        self._sent = 0
 
     async def send(self, tenant: str, type_: str, data: Any) -> None:
-        """A message of a tenant, taken up at once; one of each type."""
+        """A message of a tenant, taken up at once."""
+        self._sent += 1
         envelope = Envelope(
-            id=type_,
+            id=f"msg-{self._sent}",
             source="urn:test",
             type=type_,
             tenant=tenant,
@@ -70,12 +72,9 @@ class Land:
         while await self.store.reads.timers_due(microseconds(self.clock.now()), 1):
             await self.clock.advance(1.0)
         await self._work()
-        told = {}
-        for tenant in ("acme", "beta"):
-            found = await self.store.reads.states("workflow", [f"{tenant}/CASE-1"])
-            record = decode(found[f"{tenant}/CASE-1"][1], Record)
-            told[tenant] = (record.escalations, record.process.outcome)
-        return told
+        found = await self.store.reads.states("workflow", ["acme/CASE-1", "beta/CASE-1"])
+        records = {key.removesuffix("/CASE-1"): decode(body, Record) for key, (_, body) in found.items()}
+        return {name: (record.escalations, record.process.outcome) for name, record in sorted(records.items())}
 
     async def _work(self) -> None:
         while (await self.store.reads.queue_depths()).get(QUEUE):
@@ -83,11 +82,11 @@ class Land:
 
 
 @asynccontextmanager
-async def land(directory: Path) -> AsyncIterator[Land]:
-    """Everything runs for the length of the block."""
+async def land(directory: Path, *systems: str) -> AsyncIterator[Land]:
+    """Everything runs for the length of the block; these systems are connected beside the ERP."""
     clock = VirtualClock()
     policy = ApprovalPolicy(escalate_seconds=3 * 86_400, expire_seconds=5 * 86_400)
-    decider = WorkflowDecider(frozenset({"erp"}), PEOPLE, (), policy)
+    decider = WorkflowDecider(frozenset({"erp", *systems}), PEOPLE, (), policy)
     async with running_store(directory) as store:
         broker = EmbeddedBroker(store)
         acceptor = Acceptor(broker, REGISTRY, dict.fromkeys(decider.handles, "workflow"), 1)
@@ -121,6 +120,20 @@ async def test_what_one_tenant_rejects_leaves_the_clocks_of_the_other(tmp_path: 
         await here.send("beta", "process.vote", no)
         assert await here.at(3.1) == {"acme": (1, None), "beta": (0, "rejected")}
         assert await here.at(5.1) == {"acme": (1, "expired"), "beta": (0, "rejected")}
+
+
+async def test_what_was_stuck_beyond_its_clocks_steps_up_and_expires_after_all(tmp_path: Path) -> None:
+    async with land(tmp_path, "crm") as here:
+        await here.send("acme", "process.start", start())
+        (look,) = await here.store.reads.calls_by_key("CASE-1")
+        ended = CallEnded(process_id="CASE-1", account_id="ACC-1", intent_id=look.intent_id, status="exception")
+        await here.send("acme", "process.call.ended", ended)
+        assert await here.at(30) == {"acme": (0, None)}
+        assert await here.store.reads.timers_due(2**62, 10) == []
+        read = msgspec.structs.replace(ended, status="done", document=RECORDS["account.read"])
+        await here.send("acme", "process.call.ended", read)
+        assert await here.at(33.1) == {"acme": (1, None)}
+        assert await here.at(35.1) == {"acme": (1, "expired")}
 
 
 async def test_a_timer_taken_off_leaves_that_of_the_other_tenant(tmp_path: Path) -> None:
