@@ -12,6 +12,7 @@ from actors.processes_exposure import exposed
 from actors.processes_record import DOMAIN, Record
 from actors.processes_replay import replayed
 from actors.replays import closed, replaced
+from actors.retries import of_tenant
 from actors.runtime.clock import microseconds, moment
 from broker.accept import Acceptor
 from broker.store.operators import OperatorReads
@@ -20,7 +21,7 @@ from broker.store.reads import ExceptionRecord
 from broker.store.rows import Accept, AuditRow, ExceptionEnd, ProcessRow
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
-from contracts.envelope import Envelope, decode_envelope
+from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from contracts.ids import intent_id
 from contracts.messages import ProcessReplay, ProcessVote
@@ -324,11 +325,7 @@ def _answered(row: ExceptionRecord, record: Record) -> bool:
         steps, undone = record.process.steps, record.process.undone
         return row.intent_id in {state.intent_id for state in (*steps.values(), *undone.values())}
     refused = f" for {record.request.process_id}: " in row.cause and " refused " in row.cause
-    try:
-        mine = decode_envelope(row.body or b"").tenant == record.tenant
-    except ContractError:
-        return False
-    return mine and (row.failure == "process_stuck" or refused)
+    return (row.failure == "process_stuck" or refused) and of_tenant(row, record.tenant)
 
 
 def _check_text(text: str, characters_max: int, code: str, wish: str, path: str) -> None:

@@ -19,7 +19,7 @@ from actors.operator_places import check_words
 from actors.operator_plans import Plan, digest_of
 from actors.operator_records import Effect, WorkCommand
 from actors.processes_explain import record_of
-from actors.retries import Retries, calls_of, put_in_line
+from actors.retries import Retries, calls_of, concerns, put_in_line
 from broker.store.operators import Filter, OperatorReads
 from broker.store.rows import Call, ExceptionEnd
 from broker.store.unit import Unit
@@ -125,7 +125,7 @@ class MendPlanner:
         effect = self._effect("settle", call.intent_id, found)
         effect = msgspec.structs.replace(effect, before=call.reason, after=command.document or "not posted: refused")
         rows = await self._reads.exceptions((call.key,), None, None, 1_000)
-        ends = [row.seq for row in rows if row.intent_id == call.intent_id]
+        ends = [row.seq for row in rows if concerns(row, call)]
         write = partial(self._write_settled, call, status, ends, command)
         note = f"{call.intent_id} is {'refused' if command.not_posted else 'posted'} by the word of {command.who}"
         return Plan(effect, command.who, command, digest_of(call.changed_at), write, lambda at: None, note, calls=True)

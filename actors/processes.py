@@ -58,7 +58,7 @@ from policies.approval import (
 from policies.approval import Ask as Asked
 from policies.compensation import erp_cost
 from policies.identity import refusal, words
-from policies.process import TABLES, Start, Step, StepState, advance, begin, decline, settle, states
+from policies.process import TABLES, Phase, Start, Step, StepState, advance, begin, decline, settle, states
 
 Message = ProcessStart | CallEnded | ProcessVote | ProcessGrant | ProcessReplay | ProcessTimer
 replace = msgspec.structs.replace
@@ -279,12 +279,17 @@ class WorkflowDecider:
         if data.status == "refused" and not about.vital:
             why = f"{about.system} refused {about.operation} for {record.request.process_id}: {data.reason}"
             effects.append(OpenException("data_quality", about.owner, why))
-        return self._go_on(replace(record, process=settled), at, effects)
+        sent_again = (record.process.undone if undoing else record.process.steps)[step].status == "exception"
+        phase = None if sent_again else record.process.phase  # what it is stuck at came back: it is said anew
+        return self._go_on(replace(record, process=settled), at, effects, phase)
 
-    def _go_on(self, record: Record, at: datetime, effects: list[Effect]) -> Outcome:
-        """As far as it can go now: calls for what may start, people to ask, and the checkpoint."""
+    def _go_on(self, record: Record, at: datetime, effects: list[Effect], phase: Phase | None = None) -> Outcome:
+        """As far as it can go now: calls for what may start, people to ask, and the checkpoint.
+
+        `phase`: where it stood before this message, if that is not where the record stands.
+        """
         table = TABLES[record.request.kind]
-        phase = record.process.phase
+        phase = phase or record.process.phase
         process, actions = advance(record.process, table)
         looked = {one.step.name: microseconds(at) for one in actions if isinstance(one, Start) and one.step.reads}
         record = replace(record, process=process, looked_at={**record.looked_at, **looked})

@@ -60,5 +60,9 @@ class ProcessTeller:
 
 
 def told_as(call: Call) -> str:
-    """The id of the message that tells a process of this end of its call."""
-    return f"{call.intent_id}-{call.status}"
+    """The id of the message that tells a process of this end of its call.
+
+    What is with a person may be sent again and come to a person once more; every other end is the only one.
+    """
+    number = f"-{call.changed_at}" if call.status == "exception" else ""
+    return f"{call.intent_id}-{call.status}{number}"

@@ -8,12 +8,17 @@ import msgspec
 from loguru import logger
 
 from actors.caller.steps import put_back
+from actors.processes_record import PREFIXES
 from broker.store.operators import Filter, OperatorReads
+from broker.store.reads import ExceptionRecord
 from broker.store.rows import AuditRow, Call, CallChange, ExceptionEnd, StateRow
 from broker.store.store import Store
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
+from contracts.envelope import decode_envelope
+from contracts.errors import ContractError
 from policies.mass_retry import Run, go_on
+from policies.process import STICKING
 
 DOMAIN = "retries"
 
@@ -79,13 +84,30 @@ async def calls_of(reads: OperatorReads, intents: Sequence[str]) -> list[Call]:
 
 async def put_in_line(reads: OperatorReads, unit: Unit, calls: Sequence[Call], who: str, reason: str) -> None:
     """Have a unit put stuck calls back (of unknown outcome: to be looked up first) and close their exceptions."""
-    rows = await reads.exceptions(tuple({call.key for call in calls}), None, None, 10_000) if calls else []
-    by_intent: dict[str, list[tuple[int, str]]] = {}
-    for row in rows:
-        if row.intent_id is not None:
-            by_intent.setdefault(row.intent_id, []).append((row.seq, row.failure))
+    rows: list[ExceptionRecord] = []
+    if calls:
+        rows = await reads.exceptions(tuple({call.key for call in calls}), None, None, 10_000)
+    ends: dict[int, ExceptionEnd] = {}
     for call in calls:
-        mine = by_intent.get(call.intent_id, [])
-        unknown = any(failure == "unknown_outcome" for _, failure in mine) or not mine
+        mine = [row for row in rows if row.intent_id == call.intent_id]
+        unknown = any(row.failure == "unknown_outcome" for row in mine) or not mine
         unit.call_changes.append(CallChange(put_back(call, unknown, who, reason, unit.at), "exception", who))
-        unit.exception_ends += [ExceptionEnd(seq, unit.at) for seq, _ in mine]
+        ends |= {row.seq: ExceptionEnd(row.seq, unit.at) for row in rows if concerns(row, call)}
+    unit.exception_ends += ends.values()
+
+
+def concerns(row: ExceptionRecord, call: Call) -> bool:
+    """Whether an exception is nobody's work any more once this call goes on: its own, and that its process is stuck at
+    it. Should it get stuck again, that is an exception of its own."""
+    if row.intent_id is not None:
+        return row.intent_id == call.intent_id
+    of_process = call.intent_id.partition("-")[0] in PREFIXES and call.operation in STICKING
+    return row.failure == "process_stuck" and of_process and row.key == call.key and of_tenant(row, call.tenant)
+
+
+def of_tenant(row: ExceptionRecord, tenant: str) -> bool:
+    """Whether the message that an exception keeps is this tenant's; others may have the same key."""
+    try:
+        return decode_envelope(row.body or b"").tenant == tenant
+    except ContractError:
+        return False

@@ -131,6 +131,13 @@ def operations_of(systems: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(steps | undoing))
 
 
+STICKING: Final = frozenset(
+    [step.operation for table in TABLES.values() for step in table.steps if step.vital]
+    + [undo.operation for table in TABLES.values() for undo in table.plan()]
+)
+"""What a process is stuck at when it is with a person."""
+
+
 class StepState(Struct, frozen=True):
     """Where a step, or its undoing, stands."""
 

@@ -73,6 +73,11 @@ def call(land: Land, name: str) -> dict[str, Any]:
     return dict(found[0]) if found else {}
 
 
+def troubles(land: Land, name: str) -> list[str]:
+    """What of it is with people."""
+    return [one["failure"] for one in land.client.exceptions(200) if one["key"] == name]
+
+
 def operate(land: Land, who: str, verb: str, **command: Any) -> dict[str, Any]:
     """In the name of somebody's token: what people asked for is not for whoever holds the shared one."""
     why = {} if verb == "commit" else {"reason": "the period is open again"}
@@ -103,16 +108,39 @@ def test_a_cancelled_call_turns_its_process_back_and_everybody_is_told(land: Lan
 
 def test_what_was_retried_is_not_replayed_as_well(land: Land) -> None:
     stuck(land, "retried")
+    assert sorted(troubles(land, "retried")) == ["closed_period", "process_stuck"]
     land.client.operate("hold", target="erp", **WHY)
     try:
         assert operate(land, "dirk", "retry", keys=["retried"])["done"]
         assert call(land, "retried")["status"] == "waiting"
         with pytest.raises(Refused, match=r"replay\.under_way"):
             replay(land, "dora", "retried")
+        assert troubles(land, "retried") == [], "it is nobody's work any more"
     finally:
         land.client.operate("release", target="erp", **WHY)
     land.reaches("retried", "posted")
     assert len(land.books("retried")["erp"]) == 1
+
+
+def test_what_is_retried_too_early_is_with_people_again_and_once(land: Land) -> None:
+    stuck(land, "early")
+    closed(land, "early")
+    before = {one["seq"] for one in land.client.exceptions(200) if one["key"] == "early"}
+    assert operate(land, "dirk", "retry", keys=["early"])["done"]
+
+    def anew() -> list[str]:
+        return sorted(
+            one["failure"]
+            for one in land.client.exceptions(200)
+            if one["key"] == "early" and one["seq"] not in before
+        )
+
+    until(lambda: anew() == ["closed_period", "process_stuck"], "both are there anew")
+    assert sorted(troubles(land, "early")) == ["closed_period", "process_stuck"]
+    land.systems.erp.set_faults()
+    assert operate(land, "dirk", "retry", keys=["early"])["done"]
+    land.reaches("early", "posted")
+    assert len(land.books("early")["erp"]) == 1
 
 
 def test_what_was_replayed_is_not_retried_or_settled_as_well(land: Land) -> None:
@@ -135,6 +163,7 @@ def test_many_that_are_retried_leave_out_the_one_that_was_replayed_meanwhile(lan
     names = ["many-1", "many-2", "many-3"]
     for name in names:
         stuck(land, name)
+    assert all(sorted(troubles(land, name)) == ["closed_period", "process_stuck"] for name in names)
     shown = operate(land, "dirk", "retry", scope="failure:closed_period", dry_run=True)
     assert shown["waiting_calls"] == 3
     land.client.operate("hold", target="erp", **WHY)
@@ -167,6 +196,7 @@ def test_who_carries_out_what_another_has_shown_does_it_in_their_own_name(land: 
             operate(land, who, "commit", token=shown["token"])
     assert operate(land, "clara", "commit", token=shown["token"])["done"]
     land.reaches("shown", "posted")
+    assert troubles(land, "shown") == []
     done = [one for one in land.client.look("audit", subject=intent)["items"] if one["verb"] == "call.done"]
     assert [one["actor"] for one in done] == ["clara"]
     assert "clara has looked" in call(land, "shown")["reason"]
