@@ -58,7 +58,7 @@ from broker.store.anchors import AnchorFile
 from broker.store.store import Store
 from broker.topology import build as build_topology
 from contracts.catalogue import REGISTRY
-from policies.approval_words import everybody, read_delegations
+from policies.approval_words import everybody, of_finance, read_delegations
 from policies.lanes import LANES
 from policies.limit_words import parse_limits
 from policies.partitions import PartitionMap
@@ -119,6 +119,7 @@ class Builder:
         approval = settings.approval
         people = everybody(approval.people, settings.operators.named)
         delegations = read_delegations(approval.delegations)
+        self._posters = of_finance(people) if approval.direct_needs_finance else None
         self.approvals = (
             Approvals(self.house, self._acceptor, people, delegations, frozenset({SYSTEM, *self._connected}))
             if self._connected
@@ -159,7 +160,7 @@ class Builder:
             "reconciler": self._reconciler,
             "watchdog": lambda: Watchdog(lambda: house.root),
             "http": lambda: HttpDoor(
-                lambda: build_app(house, self._keyring, VERSION, self.approvals, self.waves), listen.dup
+                lambda: build_app(house, self._keyring, VERSION, self.approvals, self.waves, self._posters), listen.dup
             ),
         }
         if (waves := self.waves) is not None:

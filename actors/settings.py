@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from policies.approval_words import everybody, read_delegations, read_operators, read_people
+from policies.approval_words import everybody, of_finance, read_delegations, read_operators, read_people
 from policies.calendar import Calendar
 from policies.limit_words import parse_limits
 from policies.order import Share
@@ -115,6 +115,8 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may approve, as "name=role"; and who may stand in, as "giver>taker until 2026-03-31T18:00:00Z".
 
     `fresh_hours`: account and invoices that were read longer before the approval are read again, and judged again.
+    `direct_needs_finance`: adjustments that come over HTTP as such are taken only with the token of one of these
+    people whose role approves anything.
     """
 
     people: tuple[str, ...] = ()
@@ -122,6 +124,7 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     escalate_hours: float = 72.0
     expire_hours: float = 504.0
     fresh_hours: float = 24.0
+    direct_needs_finance: bool = False
 
 
 class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -325,9 +328,11 @@ def _check_workflow(settings: Settings) -> None:
         raise SettingsRefused(f"approval.people: {error}") from None
     try:
         read_operators(settings.operators.named)
-        everybody(settings.approval.people, settings.operators.named)
+        people = everybody(settings.approval.people, settings.operators.named)
     except ValueError as error:
         raise SettingsRefused(f"operators.named: {error}") from None
+    if settings.approval.direct_needs_finance and not of_finance(people):
+        raise SettingsRefused("approval.direct_needs_finance: nobody has a role of finance; see operators.named")
     try:
         read_delegations(settings.approval.delegations)
     except ValueError as error:

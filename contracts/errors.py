@@ -105,6 +105,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "approval.twice": (409, "This person has voted already"),
     "approval.delegation": (403, "There is no such delegation in force"),
     "approval.requester": (403, "The requester is not who the token says"),
+    "approval.direct": (403, "This person may not post to the ERP directly"),
     "approval.role": (403, "The role is not high enough"),
     "replay.nothing": (409, "Nothing of it can be sent again"),
     "replay.edit": (409, "It cannot be changed any more"),

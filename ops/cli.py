@@ -156,7 +156,8 @@ def enqueue(shared: Shared, files: tuple[str, ...], url: str | None) -> None:
     """Enqueue CloudEvents from files of one event, a JSON array, or JSON Lines; `-` is standard input.
 
     Everything is read and checked first: a file with a mistake sends nothing, and the mistake is told by file and
-    line. Sending again is safe: what is known already is recognised.
+    line. Sending again is safe: what is known already is recognised. With your own token (--token-file) it is sent in
+    your name.
 
     \b
     Examples:
@@ -166,7 +167,7 @@ def enqueue(shared: Shared, files: tuple[str, ...], url: str | None) -> None:
     from ops.enqueue import run_enqueue
 
     with shared.client(url) as client:
-        raise SystemExit(run_enqueue(client, files, shared.as_json))
+        raise SystemExit(run_enqueue(client, files, shared.as_json, signed=shared.own_token is not None))
 
 
 @tidegate.command()

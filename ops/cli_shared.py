@@ -24,6 +24,11 @@ class Shared:
         self.as_json = as_json
         self.token_file = token_file
 
+    @property
+    def own_token(self) -> str | None:
+        """The file of our own token, if one was named."""
+        return self.token_file or os.environ.get("TIDEGATE_TOKEN_FILE")
+
     def settings(self, **overrides: Any) -> Settings:
         """The checked settings."""
         return load(self.config, os.environ, {"data.directory": self.data, **overrides})
@@ -32,7 +37,7 @@ class Shared:
         """A client of the daemon that these settings describe, with our own token if we have one."""
         settings = self.settings()
         host = f"http://{settings.http.host}:{settings.http.port}"
-        token = self.token_file or os.environ.get("TIDEGATE_TOKEN_FILE") or settings.directory / "operator.token"
+        token = self.own_token or settings.directory / "operator.token"
         return Client(url or os.environ.get("TIDEGATE_URL") or host, Path(token))
 
     def say(self, value: dict[str, Any], human: Callable[[], None]) -> None:

@@ -34,8 +34,10 @@ class Event(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-def run_enqueue(client: Client, files: Sequence[str], as_json: bool) -> int:
+def run_enqueue(client: Client, files: Sequence[str], as_json: bool, signed: bool = False) -> int:
     """Read and check everything first, then send: a file with a mistake sends nothing. The exit code.
+
+    `signed`: in the name of our token.
 
     Raises:
         DaemonAway, Refused: not everything was sent; what comes when it is run again is recognised.
@@ -50,7 +52,7 @@ def run_enqueue(client: Client, files: Sequence[str], as_json: bool) -> int:
     with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
         bar = progress.add_task("enqueue", total=len(events))
         for batch in _batches(events):
-            receipts = client.send_raw([event.raw for event in batch])
+            receipts = client.send_raw([event.raw for event in batch], signed)
             for event, receipt in zip(batch, receipts, strict=True):
                 duplicates += bool(receipt.get("duplicate")) and not receipt.get("code")
                 if receipt.get("code"):

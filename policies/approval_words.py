@@ -1,6 +1,6 @@
 """Approvers and delegations as they are written in settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -77,3 +77,8 @@ def everybody(people: Iterable[str], operators: Iterable[str]) -> dict[str, Pers
             raise ValueError(f"{name!r} is a {found[name].role} in approval.people and a {operator.role} here")
         found[name] = Person(name, operator.role)
     return found
+
+
+def of_finance(people: Mapping[str, Person]) -> frozenset[str]:
+    """Who of them has a role that approves something."""
+    return frozenset(name for name, person in people.items() if RANKS[person.role] > 0)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.credentials import Keyring, keyring
-from actors.settings import Approval, Data, Operators, Settings, SettingsRefused
+from actors.doors.http.who import check_poster
+from actors.settings import Approval, Data, Operators, Settings, SettingsRefused, check
+from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from policies.approval import UNNAMED, Person
-from policies.approval_words import Named, everybody, read_operators
+from policies.approval_words import Named, everybody, of_finance, read_operators
 
 LONG = "a-token-of-some-length"
 
@@ -81,3 +84,33 @@ def test_nobody_has_two_roles() -> None:
     with pytest.raises(ValueError, match="cfo in approval"):
         everybody(["anna=cfo"], ["anna as finance-clerk with /a"])
     assert Approval().people == ()
+
+
+def sent(type_: str) -> Envelope:
+    return Envelope(id="1", source="urn:test", type=type_, tenant="acme", data=msgspec.Raw(b"{}"))
+
+
+@pytest.mark.parametrize(("token", "code"), [
+    (None, "auth.missing"), ("nobody's", "auth.invalid"), (LONG + "sam", "approval.direct"),
+    ("shared", "approval.direct"), (LONG + "anna", None),
+])  # fmt: skip
+def test_adjustments_are_sent_by_people_of_finance_where_that_is_set(token: str | None, code: str | None) -> None:
+    ring = Keyring("shared", {"anna": LONG + "anna", "sam": LONG + "sam"})
+    posters = of_finance({"anna": Person("anna", "finance-clerk"), "sam": Person("sam", "support-lead")})
+    headers = {} if token is None else {b"authorization": f"Bearer {token}".encode()}
+    found = None
+    try:
+        check_poster(ring, posters, headers, sent("erp.adjustment.request"))
+    except ContractError as error:
+        found = error.code
+    assert found == code
+    check_poster(ring, posters, {}, sent("support.case.opened"))
+    check_poster(ring, None, {}, sent("erp.adjustment.request"))
+
+
+def test_a_door_that_nobody_could_pass_is_refused_at_the_start() -> None:
+    alone = Approval(direct_needs_finance=True, people=("sam=support-lead",))
+    with pytest.raises(SettingsRefused, match=r"approval\.direct_needs_finance"):
+        check(Settings(approval=alone))
+    assert check(Settings(approval=Approval(direct_needs_finance=True, people=("operator=finance-clerk",))))
+    assert not Settings().approval.direct_needs_finance

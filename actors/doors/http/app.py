@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -29,10 +30,19 @@ from actors.waves import Waves
 
 
 def build(
-    house: House, keyring: Keyring, version: str, approvals: Approvals | None = None, waves: Waves | None = None
+    house: House,
+    keyring: Keyring,
+    version: str,
+    approvals: Approvals | None = None,
+    waves: Waves | None = None,
+    posters: Collection[str] | None = None,
 ) -> ASGIApp:
-    """The application over a house; with paths for approvals and incidents where there are any."""
-    return Edge(routes(house, keyring, version, approvals, waves), Intake(house.desk, keyring), house.entropy)
+    """The application over a house; with paths for approvals and incidents where there are any.
+
+    `posters`: who may send adjustments; None: anybody.
+    """
+    intake = Intake(house.desk, keyring, posters)
+    return Edge(routes(house, keyring, version, approvals, waves), intake, house.entropy)
 
 
 def routes(

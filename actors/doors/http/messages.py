@@ -6,6 +6,8 @@ object. Its errors and its OpenAPI entry are those of the rest.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 from litestar.types import Receive, Scope
 
@@ -13,7 +15,7 @@ from actors.credentials import Keyring
 from actors.doors.desk import Desk
 from actors.doors.http.body import Headers, headers_of, read_body
 from actors.doors.http.query import check_query
-from actors.doors.http.who import check_requester
+from actors.doors.http.who import check_poster, check_requester
 from contracts.caps import DEFAULT_CAPS
 from contracts.envelope import Envelope, decode_envelope, from_binary
 from contracts.errors import ContractError
@@ -30,9 +32,11 @@ _UTF8 = ("", "utf-8", "utf8")
 class Intake:
     """Takes messages from a request to the desk."""
 
-    def __init__(self, desk: Desk, keyring: Keyring) -> None:
+    def __init__(self, desk: Desk, keyring: Keyring, posters: Collection[str] | None = None) -> None:
+        """`posters`: whose adjustments are taken; None: anybody's."""
         self._desk = desk
         self._keyring = keyring
+        self._posters = posters
 
     async def take(self, scope: Scope, receive: Receive) -> bytes:
         """Accept one event, or a batch of up to 1,000, and give the receipts as JSON.
@@ -54,7 +58,7 @@ class Intake:
             body = await read_body(receive, headers, DEFAULT_CAPS.batch_bytes_max)
             envelopes = _batch(body)
             for number, envelope in enumerate(envelopes):
-                self._check_requester(headers, envelope, f"/{number}")
+                self._check_sender(headers, envelope, f"/{number}")
             receipts = await self._desk.accept(envelopes, batch=True)
             return _encode({"accepted": sum(r.code is None for r in receipts), "receipts": receipts})
         if media not in (STRUCTURED, JSON):
@@ -62,15 +66,16 @@ class Intake:
             raise ContractError("media.type", f"Expected {', '.join(known)}.", known=known)
         body = await read_body(receive, headers, DEFAULT_CAPS.bytes_max)
         envelope = _single(media, headers, body)
-        self._check_requester(headers, envelope, "")
+        self._check_sender(headers, envelope, "")
         (receipt,) = await self._desk.accept([envelope])
         if receipt.code is not None:
             raise ContractError(receipt.code, receipt.detail or "", receipt.path)
         return _encode(receipt)
 
-    def _check_requester(self, headers: Headers, envelope: Envelope, place: str) -> None:
+    def _check_sender(self, headers: Headers, envelope: Envelope, place: str) -> None:
         try:
             check_requester(self._keyring, headers, envelope)
+            check_poster(self._keyring, self._posters, headers, envelope)
         except ContractError as error:
             raise error.at(place) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from contracts.envelope import Envelope
 from contracts.errors import ContractError
 
 ASKED_BY_PEOPLE = "process.request"
+POSTED_DIRECTLY = "erp.adjustment.request"
 T = TypeVar("T")
 
 
@@ -66,15 +68,38 @@ def check_requester(keyring: Keyring, headers: Headers, envelope: Envelope) -> N
     """
     if envelope.type != ASKED_BY_PEOPLE or not keyring.named:
         return
-    given = headers.get(b"authorization")
-    who = None if given is None else _name(keyring, given.decode("latin-1"))
-    if given is not None and who is None:
-        raise ContractError("auth.invalid", "The token is nobody's.")
+    who = _holder(keyring, headers)
     try:
         claimed = msgspec.json.decode(envelope.data, type=_Requested).requested_by
     except (msgspec.DecodeError, msgspec.ValidationError):
         return  # what is wrong with it is told by whoever reads it
     keyring.requester(who, claimed)
+
+
+def check_poster(keyring: Keyring, posters: Collection[str] | None, headers: Headers, envelope: Envelope) -> None:
+    """What is posted to the ERP without a policy or an approval is sent by these people only; None: by anybody.
+
+    Raises:
+        ContractError: auth.missing, auth.invalid, approval.direct.
+    """
+    if envelope.type != POSTED_DIRECTLY or posters is None:
+        return
+    who = _holder(keyring, headers)
+    if who is None:
+        detail = "Adjustments need a token of finance here: send Authorization: Bearer. Or send the case it is about."
+        raise ContractError("auth.missing", detail)
+    if who not in posters:
+        detail = f"{who} has no role of finance, as adjustments need here. Send the case, or a process.request."
+        raise ContractError("approval.direct", detail)
+
+
+def _holder(keyring: Keyring, headers: Headers) -> str | None:
+    """Whose token a message came with; None: without one. Raises ContractError auth.invalid."""
+    given = headers.get(b"authorization")
+    who = None if given is None else _name(keyring, given.decode("latin-1"))
+    if given is not None and who is None:
+        raise ContractError("auth.invalid", "The token is nobody's.")
+    return who
 
 
 def _name(keyring: Keyring, header: str) -> str | None:
