@@ -13,6 +13,7 @@ from actors.operator_records import CANCELLED
 from actors.processes_exposure import exposed
 from actors.processes_record import DOMAIN, Record
 from actors.processes_results import told_as
+from actors.wave_explain import WaveExplainer
 from broker.store.rows import Call, ProcessRow
 from contracts.codec import decode
 from policies.process import OVER, TABLES, states
@@ -39,6 +40,7 @@ class ProcessExplainer:
         self._house = house
         self._calls = calls
         self._queues = queues
+        self._waves = WaveExplainer(house, calls, queues)
 
     async def process(self, key: str, row: ProcessRow) -> Explanation | None:
         """What is true of a process; None when nothing is kept of it.
@@ -49,6 +51,8 @@ class ProcessExplainer:
         record = await record_of(self._house, row)
         if record is None:
             return None
+        if record.process.phase == "approval" and (case := await self._waves.case(key, record, row)) is not None:
+            return case
         if (found := story(record)) is not None:
             return Explanation(key, *found)
         call = pending(record, await self._house.store.reads.calls_by_key(row.key))

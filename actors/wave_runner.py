@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from actors.house import House
 from actors.operator_effects import money_text
 from actors.runtime.actor import Context
-from actors.waves import OWNER, STOPPED, Waves
+from actors.waves import OWNER, STOPPED, Waves, message_id
 from broker.store.rows import AuditRow, ExceptionRow
 from broker.store.store import StoreUnavailable
 from broker.store.unit import Unit
@@ -21,6 +22,7 @@ from policies.wave import Case, Hold, Release, Stop, Wave
 
 LANE, WORKLOAD = "standard", "incident-wave"
 """Its calls go in a line of their own, with the share that `flow.workloads` gives to it."""
+_GRANT, _PREFIX = "process.grant", "GR"
 LEAD_SECONDS = 20
 """So much of the ERP's work may be under way: what a stop comes too late for."""
 LOOK_SECONDS = 0.5
@@ -119,8 +121,8 @@ class WaveRunner:
             approvers=sorted(wave.grant.approvers),
             reason=wave.grant.votes[-1].reason,
         )
-        name = f"{case.key} {wave.grant.digest}"
-        self._waves.send(unit, wave, "process.grant", data, name, "GR", LANE, WORKLOAD)
+        name = _grant_name(case.key, wave.grant.digest)
+        self._waves.send(unit, wave, _GRANT, data, name, _PREFIX, LANE, WORKLOAD)
 
     def _tell(self, unit: Unit, before: Wave, after: Wave) -> None:
         """One entry of the audit for what one look let through."""
@@ -158,15 +160,24 @@ class WaveRunner:
 
     def _per_lead(self) -> int:
         """How many calls the ERP takes in the lead, by its budget as it stands."""
-        return per_lead(self._waves, LEAD_SECONDS)
+        return per_lead(self._waves.house, LEAD_SECONDS)
 
 
-def per_lead(waves: Waves, seconds: int, steps: Sequence[int] = _LEAD_STEPS) -> int:
+def granted_as(wave: Wave, key: str, approval: str) -> str:
+    """The id of the message that lets a case go on under an approval."""
+    return message_id(wave, _GRANT, _grant_name(key, approval), _PREFIX)
+
+
+def _grant_name(key: str, approval: str) -> str:
+    return f"{key} {approval}"
+
+
+def per_lead(house: House, seconds: int, steps: Sequence[int] = _LEAD_STEPS) -> int:
     """The most of these numbers of calls that the ERP's budget lets start within so many seconds."""
-    poster = waves.house.poster
+    poster = house.poster
     if poster is None:
         return 0
-    now_ns = waves.house.clock.boot_ns()
+    now_ns = house.clock.boot_ns()
     able = [n for n in steps if poster.gate.budget.eta(now_ns, n) <= now_ns + seconds * 1_000_000_000]
     return max(able, default=0)
 

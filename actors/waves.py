@@ -270,7 +270,7 @@ class Waves:
     ) -> None:
         """Have the unit accept a message of ours; told again, it is recognised by its name."""
         envelope = Envelope(
-            id=intent_id(wave.tenant, f"{wave.incident} {type_}", name, prefix),
+            id=message_id(wave, type_, name, prefix),
             source="urn:tidegate:waves",
             type=type_,
             time=moment(unit.at),
@@ -281,6 +281,11 @@ class Waves:
             data=msgspec.Raw(encode(data)),
         )
         unit.accepts.append(self.acceptor.prepare(self.acceptor.read(envelope), unit.at))
+
+
+def message_id(wave: Wave, type_: str, name: str, prefix: str) -> str:
+    """The id of a message of ours about a wave."""
+    return intent_id(wave.tenant, f"{wave.incident} {type_}", name, prefix)
 
 
 def read_cap(money: Mapping[str, str], cases: int | None, per_account: int | None) -> Cap:

@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, case, exists, func, or_, select
 
 from broker.store import schema as s
 from broker.store.reads import Reads
+from broker.store.rows import ProcessRow
 from broker.store.wave_rows import WaveCaseRow
 
 KIND = "credit"
@@ -137,21 +138,27 @@ class WaveReads:
 
     async def waiting(self, tenant: str, incident: str, approval: str, limit: int) -> list[Waiting]:
         """Credits that wait for people and that this approval has not met, oldest first."""
-        p, w = s.process.c, s.wave_case.c
-        known = exists(
-            select(1).where(
-                w.wave == f"{tenant}/{incident}",
-                w.process == p.id,
-                or_(w.approval == approval, w.verdict == "released"),
-            )
-        )
+        p = s.process.c
         query = (
             select(p.id, p.key, p.account, p.minor, p.currency, p.requester, p.digest)
-            .where(*_of(tenant, incident), p.phase == "approval", ~known)
+            .where(*_unmet(tenant, incident, approval))
             .order_by(p.opened_at, p.id)
             .limit(limit)
         )
         return [Waiting(*row) for row in await self._reads.rows(query)]
+
+    async def ahead(self, tenant: str, incident: str, approval: str, row: ProcessRow) -> int:
+        """How many of those stand before this one."""
+        p = s.process.c
+        earlier = or_(p.opened_at < row.opened_at, and_(p.opened_at == row.opened_at, p.id < row.id))
+        query = select(func.count()).select_from(s.process).where(*_unmet(tenant, incident, approval), earlier)
+        return int((await self._reads.rows(query))[0][0])
+
+    async def met_with(self, wave: str, process: str) -> list[WaveCaseRow]:
+        """What approvals of an incident have met this process with, in that order."""
+        w = s.wave_case.c
+        query = select(s.wave_case).where(w.wave == wave, w.process == process).order_by(w.place)
+        return [_case(row) for row in await self._reads.rows(query)]
 
     async def released_of(self, wave: str, accounts: Collection[str]) -> dict[str, int]:
         """How many cases of each account were let through."""
@@ -205,7 +212,7 @@ class WaveReads:
         """Cases that approvals of an incident have met, in that order, beyond a place."""
         w = s.wave_case.c
         query = select(s.wave_case).where(w.wave == wave, w.place > after).order_by(w.place).limit(limit)
-        return [WaveCaseRow(**dict(zip(_fields, row, strict=True))) for row in await self._reads.rows(query)]
+        return [_case(row) for row in await self._reads.rows(query)]
 
     async def verdicts(self, wave: str) -> list[tuple[str, str, int, int]]:
         """Verdict, currency, cases and their sum (minor units) of what approvals have met; each case once."""
@@ -305,3 +312,20 @@ def _one(condition: Any, value: Any = 1) -> Any:
 def _of(tenant: str, incident: str) -> tuple[Any, ...]:
     p = s.process.c
     return p.tenant == tenant, p.incident == incident, p.kind == KIND
+
+
+def _unmet(tenant: str, incident: str, approval: str) -> tuple[Any, ...]:
+    """That a credit waits for people and that this approval has not met it."""
+    p, w = s.process.c, s.wave_case.c
+    known = exists(
+        select(1).where(
+            w.wave == f"{tenant}/{incident}",
+            w.process == p.id,
+            or_(w.approval == approval, w.verdict == "released"),
+        )
+    )
+    return *_of(tenant, incident), p.phase == "approval", ~known
+
+
+def _case(row: Any) -> WaveCaseRow:
+    return WaveCaseRow(**dict(zip(_fields, row, strict=True)))

@@ -157,7 +157,11 @@ def test_a_stop_is_an_exception_and_goes_on_only_by_who_may_approve(land: Land) 
     assert (told["failure"], told["owner"]) == ("wave_stopped", "finance")
     small = {**facts, "monthly_fee": {"amount": "20.00", "currency": "EUR"}, "account_id": "ACC-INC-3-small"}
     land.client.send([{**case("INC-3-small", **small), "tenant": "acme"}])
-    until(lambda: land.state("CASE-INC-3-small") == "approval", "no policy credits by itself while it is held")
+    until(lambda: land.state("CASE-INC-3-small") == "wave_held", "no policy credits by itself while it is held")
+    told = land.client.process("CASE-INC-3-small")["explanation"]
+    assert "incident INC-3 (approved by dora and dirk) was stopped by itself (account ACC-INC-3-0" in told["sentence"]
+    assert told["owner"] == "finance"
+    assert land.state("CASE-INC-3-again") == "approval", "the case that stopped it waits for an approval of its own"
     with pytest.raises(Refused, match=r"approval\.role"):
         steer(land, "sam", "INC-3", "resume")
     shown = steer(land, "dora", "INC-3", "resume", dry_run=True)

@@ -181,10 +181,10 @@ def broker_away(directory: Path) -> Iterator[Told]:
 
 
 @contextmanager
-def _land(directory: Path) -> Iterator[tuple[Systems, Site, Callable[..., None]]]:
+def _land(directory: Path, **settings: str) -> Iterator[tuple[Systems, Site, Callable[..., None]]]:
     with (
         Systems(directory, "unlimited", ("200/1s", "20 concurrent"), "0", 1, 0.5) as systems,
-        DaemonProcess(directory / "data", systems.settings()) as daemon,
+        DaemonProcess(directory / "data", systems.settings(**settings)) as daemon,
     ):
         own = Site(daemon, systems.erp)
         yield systems, own, lambda name, **data: own.post({**case(name, **data), "tenant": "acme"})
@@ -229,7 +229,39 @@ def steps_not_taken_up(directory: Path) -> Iterator[Told]:
         yield told(own.daemon, "CASE-yes", "posted", "in every system", owner="nobody", eta=None, no_eta="it is over")
 
 
+def in_an_approved_incident(directory: Path) -> Iterator[Told]:
+    """Its cases are let through as fast as the ERP takes them, a call in five seconds; then sam holds it."""
+    with (
+        _land(directory, TIDEGATE_ERP__LIMITS="1/5s,1 concurrent") as (systems, own, send),
+        systems.person(own.daemon.url, "dora") as dora,
+        systems.person(own.daemon.url, "dirk") as dirk,
+        systems.person(own.daemon.url, "sam") as sam,
+    ):
+        outage = {**LARGE, "monthly_fee": {"amount": "900.00", "currency": "EUR"}, "incident_id": "INC-1"}
+        for name in (*(f"w{number:02}" for number in range(29)), "last"):
+            send(name, **outage)
+            told(own.daemon, f"CASE-{name}", "approval", "by 1 person", owner="finance-clerk")
+        sam.operate("pause", target="workflow", reason="a look at it", who="sam")
+        cap = dora.on_incident("INC-1", "preview")["preview"]
+        command = {"cap": cap["money"], **{name: cap[name] for name in ("cases", "per_account", "digest")}}
+        for who in (dora, dirk)[: cap["people"]]:
+            who.on_incident("INC-1", "approve", reason="it is confirmed", **command)
+        words = ("was let through with incident INC-1", "waits to be taken up: workflow was paused by sam")
+        yield told(own.daemon, "CASE-w00", "paused", *words, owner="sam", eta=None, no_eta="sam can end it")
+        sam.operate("resume", target="workflow", reason="seen", who="sam")
+        words = ("its turn among the cases of incident INC-1 (approved by dora and dirk)", "go first", "ERP's budget")
+        yield told(own.daemon, "CASE-last", "in_wave", *words, owner="it", eta=(-2, 65))
+        sam.operate("hold", target="erp", reason="closing the books", who="sam")
+        words = ("its turn among the cases of incident INC-1", "erp was put on hold by sam (closing the books)")
+        yield told(own.daemon, "CASE-last", "held", *words, owner="sam", eta=None, no_eta="sam can end it")
+        sam.on_incident("INC-1", "hold", reason="billing looks wrong.")
+        words = ("because incident INC-1", "approved by dora and dirk", "put on hold by sam (billing looks wrong)")
+        no_eta = "people, who let the incident go on or approve it alone; without that it ends at"
+        owner = cap["role"]
+        yield told(own.daemon, "CASE-last", "wave_held", *words, owner=owner, eta=None, no_eta=no_eta)
+
+
 MOMENTS: tuple[Callable[[Path], Iterator[Told]], ...] = (
     *(waiting_for_quota, unknown_outcome, held_and_paused, closed_period, waiting_for_its_turn, erp_down),
-    *(in_processes, steps_not_taken_up, posted, broker_away, frozen, maintenance),
+    *(in_processes, in_an_approved_incident, steps_not_taken_up, posted, broker_away, frozen, maintenance),
 )
