@@ -36,7 +36,7 @@ class CallExplainer:
             TimeoutError: the store took too long to answer.
         """
         match call.status:
-            case "done" if (told := await self._differs(key, call)) is not None:
+            case "done" if (told := await self.differs(key, call)) is not None:
                 return told
             case "done":
                 sentence = f"It is posted at the ERP as {call.document}; nothing is left to do."
@@ -81,7 +81,7 @@ class CallExplainer:
         told = clause((await followers(self._house.store.reads, call)).strip())
         return f"; {told[0].lower()}{told[1:]}" if told else ""
 
-    async def _differs(self, key: str, call: Call) -> Explanation | None:
+    async def differs(self, key: str, call: Call) -> Explanation | None:
         """What was seen when the ledger was held against the system, if it did not agree."""
         for trouble in await self._house.store.reads.exceptions(call.key):
             if trouble.intent_id == call.intent_id and trouble.failure.startswith("ledger."):

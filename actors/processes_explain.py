@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from actors.approvals import iso
 from actors.explain_calls import CallExplainer
@@ -16,7 +18,7 @@ from actors.processes_results import told_as
 from actors.wave_explain import WaveExplainer
 from broker.store.rows import Call, ProcessRow
 from contracts.codec import decode
-from policies.process import OVER, TABLES, states
+from policies.process import OVER, TABLES, Step, StepState, states
 
 Story = tuple[str, str, str, str | None, str | None]
 """State for scripts, sentence, owner, ETA, and why there is none."""
@@ -30,6 +32,7 @@ _OUTCOMES = {
 
 
 _SETTLED = ("done", "refused")
+_A_PERSONS = "exception"
 _READS = frozenset(step.operation for table in TABLES.values() for step in table.steps if step.reads)
 
 
@@ -53,9 +56,16 @@ class ProcessExplainer:
             return None
         if record.process.phase == "approval" and (case := await self._waves.case(key, record, row)) is not None:
             return case
-        if (found := story(record)) is not None:
-            return Explanation(key, *found)
-        call = pending(record, await self._house.store.reads.calls_by_key(row.key))
+        found = await self._house.store.reads.calls_by_key(row.key)
+        calls = [call for call in found if call.tenant == row.tenant]
+        if record.process.phase == "ended":
+            return await self._ended(key, record, {call.intent_id: call for call in calls})
+        if (whole := story(record)) is not None:
+            return Explanation(key, *whole)
+        return await self._under_way(key, record, calls)
+
+    async def _under_way(self, key: str, record: Record, calls: Sequence[Call]) -> Explanation:
+        call = pending(record, calls)
         if call is None:
             return Explanation(key, "deciding", "Its next step is taken in a moment.", IT, no_eta=SOON)
         told = await self._over(key, call) if call.status in _SETTLED else None
@@ -67,6 +77,40 @@ class ProcessExplainer:
         left = "" if settled else f"of that {call.system} {call.operation} is left: "
         sentence = f"It is being taken back because {why}, and {left}{told.sentence[:1].lower()}{told.sentence[1:]}"
         return Explanation(key, "turning_back", sentence, told.owner, told.eta, told.no_eta)
+
+    async def _ended(self, key: str, record: Record, calls: Mapping[str, Call]) -> Explanation:
+        """How it ended, and what of it is left: a person's work, or on its way again."""
+        for trouble in await self._house.store.reads.exceptions(record.request.process_id):
+            mine = calls.get(trouble.intent_id or "")
+            if mine is not None and (differs := await self._calls.differs(key, mine)) is not None:
+                return said_of(mine.system, differs)
+        outcome = record.process.outcome or "posted"
+        left = [await self._left(key, step, state, calls) for step, state in _not_done(record)]
+        if not left:
+            return Explanation(key, outcome, f"{_outcome(record, _OUTCOMES[outcome])}.", no_eta="it is over")
+        head = "It is posted" if outcome == "posted" else _OUTCOMES[outcome]
+        sentence = f"{_outcome(record, head)}; but {'; '.join(clause(one.sentence) for one in left)}."
+        first = next((one for one in left if one.state == _A_PERSONS), left[0])
+        return Explanation(key, outcome, sentence, first.owner, first.eta, first.no_eta)
+
+    async def _left(self, key: str, step: Step, state: StepState, calls: Mapping[str, Call]) -> Explanation:
+        """What has become of a step that failed and on which nothing depends, as part of a sentence."""
+        call = calls.get(state.intent_id)
+        what = "{system} was {{}}told of it" if step.tells else "its {operation} was {{}}done at {system}"
+        done = what.format(system=step.system, operation=step.operation)
+        if call is not None and call.status in _SETTLED and call.status != state.status:
+            over = await self._over(key, call) or Explanation(key, call.status, _end(call), no_eta="it is over")
+            return msgspec.structs.replace(over, sentence=over.sentence[:1].lower() + over.sentence[1:])
+        if call is not None and call.open:
+            told = said_of(call.system, await self._calls.call(key, call))
+            sentence = f"{done.format('not yet ')}: {told.sentence[:1].lower()}{told.sentence[1:]}"
+            return msgspec.structs.replace(told, sentence=sentence)
+        owner = step.owner
+        if call is not None and call.status == "exception":
+            owner = (await self._calls.call(key, call)).owner
+        why = f" ({clause(state.reason)})" if state.reason else ""
+        sentence = f"{done.format('not ')}{why}, which is with the {owner} team"
+        return Explanation(key, _A_PERSONS, sentence, owner, no_eta=f"it depends on the {owner} team")
 
     async def _over(self, key: str, call: Call) -> Explanation | None:
         """Why a process has not taken up yet that its call has ended; None when it was never told so."""
@@ -98,7 +142,7 @@ async def record_of(house: House, row: ProcessRow) -> Record | None:
 
 
 def story(record: Record) -> Story | None:
-    """What is true of the process as a whole; None while it waits for calls, which have reasons of their own."""
+    """What is true of a process that waits for people; None for others, whose calls have reasons of their own."""
     process, request = record.process, record.request
     match process.phase:
         case "approval":
@@ -109,15 +153,25 @@ def story(record: Record) -> Story | None:
             owner = next((undo.owner for undo in table.plan() if undo.step in process.undone), "finance")
             sentence = f"It needs the {owner} team: {clause(process.reason or '')}; now: {exact}."
             return ("stuck", sentence, owner, None, f"it depends on the {owner} team")
-        case "ended":
-            outcome = process.outcome or "posted"
-            reads = {step.name for step in TABLES[request.kind].steps if step.reads}
-            done = {name: state for name, state in process.steps.items() if name not in reads}
-            documents = {**done, **{f"undo {name}": state for name, state in process.undone.items()}}
-            made = ", ".join(f"{name} {state.document}" for name, state in documents.items() if state.document)
-            why = f" ({clause(process.reason)})" if process.reason else ""
-            return (outcome, f"{_OUTCOMES[outcome]}{why}: {made or 'no documents'}.", "nobody", None, "it is over")
     return None
+
+
+def _outcome(record: Record, head: str) -> str:
+    """How it ended, why, and the documents that it has made: a sentence without its end."""
+    process, request = record.process, record.request
+    reads = {step.name for step in TABLES[request.kind].steps if step.reads}
+    done = {name: state for name, state in process.steps.items() if name not in reads}
+    documents = {**done, **{f"undo {name}": state for name, state in process.undone.items()}}
+    made = ", ".join(f"{name} {state.document}" for name, state in documents.items() if state.document)
+    why = f" ({clause(process.reason)})" if process.reason else ""
+    return f"{head}{why}: {made or 'no documents'}"
+
+
+def _not_done(record: Record) -> list[tuple[Step, StepState]]:
+    """Steps that failed without a consequence for the others."""
+    steps, states = TABLES[record.request.kind].steps, record.process.steps
+    found = [(step, states[step.name]) for step in steps if not step.vital]
+    return [(step, state) for step, state in found if state.status in ("refused", "exception")]
 
 
 def _waits(record: Record) -> Story:

@@ -261,7 +261,29 @@ def in_an_approved_incident(directory: Path) -> Iterator[Told]:
         yield told(own.daemon, "CASE-last", "wave_held", *words, owner=owner, eta=None, no_eta=no_eta)
 
 
+def told_in_part(directory: Path) -> Iterator[Told]:
+    """A credit is in the books, but support refuses to be told; of another, it refuses the note in the case as well."""
+    with _land(directory) as (systems, own, send):
+        no = {"kind": "refuse", "account": "ACC-part"}
+        systems.beside["support"].set_faults({**no, "skip": 1}, {**no, "account": "ACC-none"})
+        send("part", account_id="ACC-part")
+        words = (
+            "It is posted: billing CRN-",
+            "erp ADJ-",
+            "; but support was not told of it (account.blocked",
+        )
+        no_eta = "it depends on the support team"
+        yield told(own.daemon, "CASE-part", "posted", *words, owner="support", eta=None, no_eta=no_eta)
+        send("none", account_id="ACC-none")
+        words = (
+            "its case.update was not done at support (account.blocked",
+            "; support was not told of it",
+        )
+        yield told(own.daemon, "CASE-none", "posted", *words, owner="support", eta=None, no_eta=no_eta)
+
+
 MOMENTS: tuple[Callable[[Path], Iterator[Told]], ...] = (
     *(waiting_for_quota, unknown_outcome, held_and_paused, closed_period, waiting_for_its_turn, erp_down),
-    *(in_processes, in_an_approved_incident, steps_not_taken_up, posted, broker_away, frozen, maintenance),
+    *(in_processes, in_an_approved_incident, steps_not_taken_up, told_in_part),
+    *(posted, broker_away, frozen, maintenance),
 )
