@@ -31,7 +31,9 @@ def call_of(record: Record, action: Action) -> tuple[Record, RequestCall]:
         body = replace(_body(record, intent, action.undo.operation), reverses=action.document)
         call = _request(record.request, action.undo.system, action.undo.operation, body)
     policy = record.request.policy_version or ""
-    call = replace(call, cause=cause_of(record), policy=policy, on_stuck=ON_STUCK[record.request.kind])
+    moves = not isinstance(action, Start) or action.step.moves
+    on_stuck = ON_STUCK[record.request.kind] if moves else "pass"  # nothing builds on what is only read or told
+    call = replace(call, cause=cause_of(record), policy=policy, on_stuck=on_stuck)
     return _remember(record, name, undoing, intent), call
 
 

@@ -13,7 +13,8 @@ from contracts.text import Id, LongText, ShortText
 
 Kind = Literal["credit", "refund", "correction", "amendment"]
 ON_STUCK: Mapping[Kind, OnStuck] = {"credit": "pass", "refund": "pass", "correction": "hold", "amendment": "hold"}
-"""Whether later calls about the account wait while one of such a process is with a person."""
+"""Whether later calls about the account wait while one of such a process, that moves or undoes anything, is with a
+person; behind what it only reads or reports nothing waits."""
 Reason = Literal["service_credit", "refund", "correction", "renewal", "invoice"]
 
 

@@ -40,6 +40,11 @@ class Step(Struct, frozen=True, kw_only=True):
     reads: bool = False
     tells: bool = False
 
+    @property
+    def moves(self) -> bool:
+        """Whether it moves money or changes a contract: what others build on, and what is undone."""
+        return self.vital and not self.reads
+
 
 class Table(Struct, frozen=True):
     """The steps of one kind of process, in the order in which people think of them."""
@@ -55,9 +60,9 @@ class Table(Struct, frozen=True):
         raise KeyError(name)
 
     def plan(self) -> tuple[Undo, ...]:
-        """What would be undone, last step first, if everything but the last vital step had been done."""
-        vital = [step.name for step in self.steps if step.vital and not step.reads]
-        found = (undo_of(self.kind, name) for name in reversed(vital[:-1]))
+        """What would be undone, last step first, if everything but the last step that moves anything had been done."""
+        moving = [step.name for step in self.steps if step.moves]
+        found = (undo_of(self.kind, name) for name in reversed(moving[:-1]))
         return tuple(undo for undo in found if undo is not None)
 
 
@@ -179,14 +184,9 @@ Action: TypeAlias = Start | TakeBack
 def begin(table: Table, connected: frozenset[str], approved: bool) -> Process:
     """A new process. Steps of systems that are not connected are skipped; what moves money never is."""
     steps = {
-        step.name: StepState("waiting" if step.system in connected or _moves(step) else "skipped")
-        for step in table.steps
+        step.name: StepState("waiting" if step.system in connected or step.moves else "skipped") for step in table.steps
     }
     return Process(kind=table.kind, phase="running" if approved else "approval", steps=steps)
-
-
-def _moves(step: Step) -> bool:
-    return step.vital and not step.reads
 
 
 def approve(process: Process, again: Collection[str] = ()) -> Process:
@@ -307,7 +307,7 @@ def _turn_back(process: Process, table: Table) -> tuple[Process, tuple[Action, .
     if any(process.steps[step.name].status == "started" for step in table.steps if step.vital):
         return process, ()
     for step in reversed(table.steps):
-        if not _moves(step) or process.steps[step.name].status != "done":
+        if not step.moves or process.steps[step.name].status != "done":
             continue
         state = process.undone.get(step.name)
         if state is None:
