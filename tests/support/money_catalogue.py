@@ -36,6 +36,7 @@ FAULTS = (
     MoneyFault("F48", "accepts, and never answers", erp.never_answered),
     MoneyFault("F49", "executes late, the ERP recognises the intent", erp.late_and_recognised),
     MoneyFault("F49", "executes late, the stated window is waited out", erp.late_and_waited_for, quick=True),
+    MoneyFault("F49", "executes late, recognised but not looked up", erp.late_and_only_recognised, quick=True),
     MoneyFault("F49", "executes late, neither look-up nor recognition: a person", erp.late_and_a_person_s, quick=True),
     MoneyFault("F50", "429 with seconds, a date, 0, -5, 10^9, nonsense, nothing", erp.throttled),
     MoneyFault("F51", "503 for everything at full load", erp.storm, (*MONEY, "amplification within 1.1, one probe")),

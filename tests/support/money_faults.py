@@ -105,6 +105,21 @@ def late_and_waited_for(place: Path) -> Findings:
         return [*findings, *judged_late, *once(house, 1, "it came late, and nothing recognises a second one")]
 
 
+def late_and_only_recognised(place: Path) -> Findings:
+    """F49: the ERP recognises the intent but cannot be asked; sent again before the first has come, it could say no."""
+    settings = {"TIDEGATE_ERP__FINDS": "false", "TIDEGATE_ERP__LATE_SECONDS": "9"}
+    with world(place, QUICK, "5..10", **settings) as house:
+        house.erp.set_faults(_LATE)
+        send(house, 30)
+        findings = judged(house)
+        until(lambda: len(_faulty(house)) >= 4, "all have come late", 30)
+        late = {line["reference"] for line in _faulty(house)}
+        made = [line for line in house.ended() if line["reference"] in late and line["verdict"] == "created"]
+        again = [line["reference"] for line in made if not line.get("fault")]
+        early = [Finding("I2", f"{intent} was sent again while the first was still to come") for intent in again]
+        return [*findings, *early, *once(house, 2, "once it is recognised, it is not sent again")]
+
+
 def _faulty(house: World) -> list[dict[str, Any]]:
     return [line for line in house.ended() if line.get("fault")]
 
