@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
 from actors.house import House
 from actors.operator_effects import money_text
 from actors.runtime.actor import Context
@@ -15,10 +13,10 @@ from broker.store.rows import AuditRow, ExceptionRow
 from broker.store.store import StoreUnavailable
 from broker.store.unit import Unit
 from broker.store.wave_rows import WaveCaseRow
-from broker.store.waves import Waiting
+from broker.store.waves import Progress
 from contracts.messages import ProcessGrant
 from policies import wave as policy
-from policies.wave import Case, Hold, Release, Stop, Wave
+from policies.wave import Case, Hold, Release, Rules, Stop, Wave
 
 LANE, WORKLOAD = "standard", "incident-wave"
 """Its calls go in a line of their own, with the share that `flow.workloads` gives to it."""
@@ -29,14 +27,18 @@ LOOK_SECONDS = 0.5
 _LOOK_SHARE = 4.0
 """Looking takes at most a fifth of the time: at an incident of very many cases it is work for the store, too."""
 ENDS_MAX = 200
+"""So many of the last ends tell whether the incident still is what was approved."""
 _LEAD_STEPS = (20, 50, 100, 200, 400, 800, 1_600)
 
 
 class WaveRunner:
     """Looks at every wave that runs, and lets through what fits."""
 
-    def __init__(self, waves: Waves) -> None:
+    def __init__(self, waves: Waves, rules: Rules = policy.DEFAULT_RULES) -> None:
         self._waves = waves
+        self._rules = rules
+        self._idle: dict[str, int] = {}
+        """Looks in a row at which a wave had no room because nothing that it has let through was taken up."""
 
     async def run(self, context: Context) -> None:
         """Look twice a second while something runs. Each look is one transaction, so a crash repeats none."""
@@ -62,6 +64,7 @@ class WaveRunner:
         """
         async with self._waves.lock:
             running = [wave for wave in (await self._waves.all()).values() if wave.phase == "running"]
+            self._idle = {wave.id: self._idle[wave.id] for wave in running if wave.id in self._idle}
             for wave in running:
                 await self._look(wave)
         return bool(running)
@@ -71,9 +74,10 @@ class WaveRunner:
         asked = await waves.reads.asked(wave.tenant, wave.incident)
         ends = await waves.reads.last_ends(wave.tenant, wave.incident, wave.since, ENDS_MAX)
         unit = Unit(house.now())
-        after, stop = policy.look(wave, ends, asked, unit.at)
+        progress = await waves.reads.progress(wave.id, wave.since, wave.places - ENDS_MAX)
+        after, stop = policy.look(wave, ends, asked, unit.at, self._rules, progress.returned)
         if stop is None:
-            after, stop = await self._let_through(unit, after)
+            after, stop = await self._let_through(unit, after, progress)
         if stop is not None:
             after = self._stop(unit, after, stop)
         if unit.wave_cases or stop is not None:
@@ -82,26 +86,39 @@ class WaveRunner:
         if after != wave:
             waves.written(after)
 
-    async def _let_through(self, unit: Unit, wave: Wave) -> tuple[Wave, Stop | None]:
+    async def _let_through(self, unit: Unit, wave: Wave, progress: Progress) -> tuple[Wave, Stop | None]:
         assert wave.grant is not None, "what runs was approved"
         reads = self._waves.reads
-        free = policy.room(await reads.under_way(wave.id), self._per_lead())
+        free = policy.room(progress.under_way, self._per_lead())
+        waiting = await reads.waiting(wave.tenant, wave.incident, wave.grant.digest, max(free, 1))
         if not free:
-            return wave, None
-        waiting = await reads.waiting(wave.tenant, wave.incident, wave.grant.digest, free)
-        had = Counter(await reads.released_of(wave.id, {one.account for one in waiting}))
+            return wave, self._stalled(wave, progress, bool(waiting))
+        self._idle.pop(wave.id, None)
+        cases = await self._waves.cases(waiting)
+        had = Counter(await reads.released_of(wave.id, {one.account for one in cases}))
         before, stop = wave, None
-        for found in waiting:
-            wave, stop = self._meet(unit, wave, found, had)
+        for case in cases:
+            wave, stop = self._meet(unit, wave, case, had)
             if stop is not None:
                 break
         self._tell(unit, before, wave)
         return wave, stop
 
-    def _meet(self, unit: Unit, wave: Wave, found: Waiting, had: Counter[str]) -> tuple[Wave, Stop | None]:
+    def _stalled(self, wave: Wave, progress: Progress, others_wait: bool) -> Stop | None:
+        """Nobody is told of a wave that has no room, so it must not stay so for a reason that nothing else tells of.
+
+        What was taken up waits for systems, and says so itself. Looks are counted and no time is measured: after a
+        start, or a machine that slept, the processes get the time that they need.
+        """
+        if progress.untaken < progress.under_way or not others_wait:
+            self._idle.pop(wave.id, None)
+            return None
+        looks = self._idle[wave.id] = self._idle.get(wave.id, 0) + 1
+        return policy.stalled(progress.untaken, looks * LOOK_SECONDS, self._rules)
+
+    def _meet(self, unit: Unit, wave: Wave, case: Case, had: Counter[str]) -> tuple[Wave, Stop | None]:
         assert wave.grant is not None, "what runs was approved"
-        case = msgspec.convert(msgspec.structs.asdict(found), Case)
-        verdict = policy.judge_case(wave, case, had[case.account])
+        verdict = policy.judge_case(wave, case, had[case.account], self._rules)
         wave = policy.met(wave, case, verdict)
         released = isinstance(verdict, Release)
         why = "within the cap" if isinstance(verdict, Release) else verdict.why
@@ -139,6 +156,7 @@ class WaveRunner:
 
     def _stop(self, unit: Unit, wave: Wave, stop: Stop) -> Wave:
         """Hold the wave, and make it somebody's work."""
+        self._idle.pop(wave.id, None)
         held = policy.held(wave, Hold("wave-runner", stop.why, unit.at, stop.rule))
         cause = f"{wave.tenant}: the credits of incident {wave.incident} were stopped: {stop.why}"
         unit.exceptions.append(

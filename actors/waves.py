@@ -13,12 +13,14 @@ from actors.operator_effects import money_text, rfc3339
 from actors.operator_places import check_words
 from actors.operator_plans import Plan, Plans, digest_of
 from actors.operator_records import Effect
+from actors.processes_record import DOMAIN as PROCESSES
+from actors.processes_record import Record
 from actors.runtime.clock import moment
 from actors.wave_records import WaveCommand, WaveOrder
 from broker.accept import Acceptor
 from broker.store.rows import ExceptionEnd, StateRow
 from broker.store.unit import Unit
-from broker.store.waves import WaveReads
+from broker.store.waves import Waiting, WaveReads
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
@@ -27,13 +29,14 @@ from contracts.messages import IncidentSwitch
 from contracts.money import Money
 from policies import wave as policy
 from policies.approval import RANKS, Counted, Delegation, Person, Refused, Vote, judge
-from policies.wave import Cap, Hold, Proposal, Seen, Wave
+from policies.wave import Cap, Case, Hold, Proposal, Seen, Wave
 
 DOMAIN = "incident-wave"
 STOPPED = "wave_stopped"
 """The failure under which a wave that stopped by itself is an exception."""
 OWNER = "finance"
 _WAVES_MAX = 10_000
+_RECORDS_MAX = 500
 replace = msgspec.structs.replace
 
 
@@ -107,6 +110,16 @@ class Waves:
             known={currency: len(found) for currency, found in amounts.items()},
             largest={currency: max(found) for currency, found in amounts.items()},
         )
+
+    async def cases(self, found: Sequence[Waiting]) -> list[Case]:
+        """What waits, as its own process would judge it now; what has stopped waiting meanwhile is left out."""
+        cases = []
+        for start in range(0, len(found), _RECORDS_MAX):
+            names = [one.process for one in found[start : start + _RECORDS_MAX]]
+            kept = await self.house.store.reads.states(PROCESSES, names)
+            records = [(name, decode(kept[name][1], Record)) for name in names if name in kept]
+            cases += [_case(name, record) for name, record in records if record.process.phase == "approval"]
+        return cases
 
     def proposal(self, wave: Wave, cap: Cap, seen: Seen) -> Proposal:
         """A cap as it would be approved. Raises ContractError: incident.cap."""
@@ -294,6 +307,21 @@ def read_cap(money: Mapping[str, str], cases: int | None, per_account: int | Non
         raise ContractError("incident.cap", "Say how many cases at most.", "/cases")
     minor = {currency: Money.parse(amount, currency).minor for currency, amount in money.items()}
     return Cap(minor, cases, per_account or 1)
+
+
+def _case(process: str, record: Record) -> Case:
+    ask = record.ask()
+    return Case(
+        process=process,
+        key=record.request.process_id,
+        account=record.request.account_id,
+        minor=ask.amount.minor,
+        currency=ask.amount.currency,
+        requester=ask.requester,
+        digest=ask.digest,
+        asked_by_person=ask.asked_by_person,
+        replayers=ask.replayers,
+    )
 
 
 def _cap_words(cap: Cap) -> str:

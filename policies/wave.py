@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.money import Money
-from policies.approval import DEFAULT_POLICY, RANKS, ApprovalPolicy, Ask, Need, Vote, need
+from policies.approval import DEFAULT_POLICY, RANKS, ApprovalPolicy, Ask, Need, Refused, Vote, covered, need
 
 Phase = Literal["open", "running", "held"]
 SECOND_US: Final = 1_000_000
@@ -95,7 +95,7 @@ class Wave(Struct, frozen=True, kw_only=True):
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """A case that waits for people."""
+    """A case that waits for people. `asked_by_person` and `replayers` as in `approval.Ask`."""
 
     process: str
     key: str
@@ -104,6 +104,8 @@ class Case(Struct, frozen=True, kw_only=True):
     currency: str
     requester: str
     digest: str
+    asked_by_person: bool = False
+    replayers: frozenset[str] = frozenset()
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     More than `refused_percent` of the last ends were not posted (of at least `ends_least`, and `refused_least` of
     them); an amount is larger than any that was seen and more than `outlier_times` their median; more than
     `jump_percent` of the cap was asked anew within `jump_seconds`. The last two need `known_least` cases that were
-    seen: fewer tell nothing.
+    seen: fewer tell nothing. And when for `stall_seconds` nothing that was let through was taken up, while others wait.
     """
 
     refused_percent: int = 5
@@ -122,6 +124,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     known_least: int = 20
     jump_percent: int = 50
     jump_seconds: int = 60
+    stall_seconds: int = 900
 
 
 DEFAULT_RULES: Final = Rules()
@@ -217,24 +220,32 @@ def resumed(wave: Wave, asked: Mapping[str, int], now: int) -> Wave:
 
 
 def look(
-    wave: Wave, ends: Sequence[bool], asked: Mapping[str, int], now: int, rules: Rules = DEFAULT_RULES
+    wave: Wave,
+    ends: Sequence[bool],
+    asked: Mapping[str, int],
+    now: int,
+    rules: Rules = DEFAULT_RULES,
+    returned: int = 0,
 ) -> tuple[Wave, Stop | None]:
-    """Whether the incident still is what was approved. `ends`: the last ends since `wave.since`, True for posted."""
+    """Whether the incident still is what was approved. `ends`: the last ends since `wave.since`, True for posted.
+
+    `returned`: cases of late that were let through and are with people again, because their process would not go on.
+    """
     if wave.grant is None:
         return wave, None
-    stop = _refusals(ends, rules) or _jump(wave, wave.grant, asked, rules)
+    stop = _refusals(ends, returned, rules) or _jump(wave, wave.grant, asked, rules)
     if now - wave.mark_at >= rules.jump_seconds * SECOND_US:
         wave = replace(wave, mark_at=now, mark=dict(asked))
     return wave, stop
 
 
-def _refusals(ends: Sequence[bool], rules: Rules) -> Stop | None:
-    bad = sum(not posted for posted in ends)
-    if len(ends) < rules.ends_least or bad < rules.refused_least or bad * 100 <= rules.refused_percent * len(ends):
+def _refusals(ends: Sequence[bool], returned: int, rules: Rules) -> Stop | None:
+    count, bad = len(ends) + returned, sum(not posted for posted in ends) + returned
+    if count < rules.ends_least or bad < rules.refused_least or bad * 100 <= rules.refused_percent * count:
         return None
-    percent = bad * 100 / len(ends)
-    why = f"{bad} of the last {len(ends)} credits were refused ({percent:.0f}%, more than {rules.refused_percent}%)"
-    return Stop("refused", why)
+    own = f", {returned} of them are with people again" if returned else ""
+    share = f"{bad * 100 / count:.0f}%, more than {rules.refused_percent}%"
+    return Stop("refused", f"{bad} of the last {count} credits were refused{own} ({share})")
 
 
 def _jump(wave: Wave, grant: Proposal, asked: Mapping[str, int], rules: Rules) -> Stop | None:
@@ -255,8 +266,8 @@ def judge_case(wave: Wave, case: Case, of_account: int, rules: Rules = DEFAULT_R
     grant = wave.grant
     if grant is None or wave.phase != "running":
         return Wait("the wave does not run")
-    if case.requester in grant.approvers:
-        return Wait(f"{case.requester} asked for it and has approved the wave")
+    if isinstance(refused := covered(_ask(case), case.digest, grant.approvers), Refused):
+        return Wait(refused.sentence)
     money = Money(case.minor, case.currency)
     median, known = grant.seen.median.get(case.currency, 0), grant.seen.known.get(case.currency, 0)
     usual_minor = max(rules.outlier_times * median, grant.seen.largest.get(case.currency, 0))
@@ -277,6 +288,16 @@ def judge_case(wave: Wave, case: Case, of_account: int, rules: Rules = DEFAULT_R
     return Release()
 
 
+def _ask(case: Case) -> Ask:
+    return replace(
+        _asked(case.minor, case.minor, case.currency),
+        digest=case.digest,
+        requester=case.requester,
+        asked_by_person=case.asked_by_person,
+        replayers=case.replayers,
+    )
+
+
 def met(wave: Wave, case: Case, verdict: Verdict) -> Wave:
     """The wave after a case."""
     wave = replace(wave, places=wave.places + 1)
@@ -292,3 +313,12 @@ def room(under_way: int, per_lead: int, most: int = 500, least: int = 20) -> int
     `per_lead`: calls that it takes in that while. What is stopped is so never more than that.
     """
     return max(0, min(max(per_lead, least) - under_way, most))
+
+
+def stalled(untaken: int, seconds: float, rules: Rules = DEFAULT_RULES) -> Stop | None:
+    """Whether something is wrong with what was let through. `seconds`: how long there has been no room for more, with
+    `untaken` cases let through and none of them taken up, while others waited."""
+    if seconds < rules.stall_seconds:
+        return None
+    told = f"{untaken} cases were let through and none of them was taken up for {rules.stall_seconds} s"
+    return Stop("stalled", f"{told}, while others wait")

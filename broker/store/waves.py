@@ -77,6 +77,17 @@ class Told(msgspec.Struct, frozen=True):
     minor: int
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """Cases that were let through and have neither ended nor got stuck; how many of them nobody has taken up yet.
+
+    `returned`: those that their process refused to let go on, and that people are still asked about.
+    """
+
+    under_way: int
+    untaken: int
+    returned: int
+
+
 class Unlike(msgspec.Struct, frozen=True):
     """A credit and what the systems hold of it, in documents and minor units: in billing, less what was voided."""
 
@@ -171,15 +182,25 @@ class WaveReads:
         return found
 
     async def under_way(self, wave: str) -> int:
-        """Cases that were let through and have neither ended nor got stuck."""
+        """Cases that were let through and go on. What people are asked about anew waits for them, not for us."""
+        return (await self.progress(wave, 0, 0)).under_way
+
+    async def progress(self, wave: str, since: int, after: int) -> Progress:
+        """How far the cases are that were let through; `returned` since a moment and beyond a place."""
         p, w = s.process.c, s.wave_case.c
+        asked, answered = p.phase == "approval", _handled("process.grant")
+        untaken = and_(asked, ~answered)
+        again = _handled("process.replay", s.message.c.accepted_at > w.at)
+        returned = and_(asked, answered, ~again, w.at >= since, w.place > after)
+        counts = (_one(or_(~asked, untaken)), _one(untaken), _one(returned))
         query = (
-            select(func.count())
+            select(*(func.coalesce(func.sum(count), 0) for count in counts))
             .select_from(s.wave_case)
             .join(s.process, p.id == w.process)
             .where(w.wave == wave, w.verdict == "released", p.phase.not_in(("ended", "stuck")))
         )
-        return int((await self._reads.rows(query))[0][0])
+        under_way, waits, back = (await self._reads.rows(query))[0]
+        return Progress(int(under_way), int(waits), int(back))
 
     async def last_ends(self, tenant: str, incident: str, since: int, limit: int) -> list[bool]:
         """Whether the last credits that ended (or got stuck) after a moment were posted, the latest first.
@@ -307,6 +328,14 @@ class WaveReads:
 
 def _one(condition: Any, value: Any = 1) -> Any:
     return case((condition, value), else_=0)
+
+
+def _handled(type_: str, *more: Any) -> Any:
+    """Whether a message of this type to a process was handled. A wave lets a case through once, by one message."""
+    p, m = s.process.c, s.message.c
+    return exists(
+        select(1).where(m.key == p.key, m.tenant == p.tenant, m.type == type_, m.handled_at.is_not(None), *more)
+    )
 
 
 def _of(tenant: str, incident: str) -> tuple[Any, ...]:

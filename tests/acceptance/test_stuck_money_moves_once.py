@@ -130,9 +130,7 @@ def test_what_is_retried_too_early_is_with_people_again_and_once(land: Land) -> 
 
     def anew() -> list[str]:
         return sorted(
-            one["failure"]
-            for one in land.client.exceptions(200)
-            if one["key"] == "early" and one["seq"] not in before
+            one["failure"] for one in land.client.exceptions(200) if one["key"] == "early" and one["seq"] not in before
         )
 
     until(lambda: anew() == ["closed_period", "process_stuck"], "both are there anew")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+from sqlalchemy import select
 
 from actors.house import House
 from actors.processes_record import DOMAIN, Record, digest_of
@@ -19,7 +20,8 @@ from actors.wave_views import WaveViews
 from actors.waves import Waves
 from broker.accept import Acceptor
 from broker.embedded import EmbeddedBroker
-from broker.store.rows import StateRow
+from broker.store import schema as s
+from broker.store.rows import Handled, StateRow
 from broker.store.store import Store
 from broker.store.unit import Unit
 from broker.topology import build
@@ -29,8 +31,8 @@ from contracts.messages import ProcessStart
 from contracts.money import Money
 from policies.approval import Need, Vote
 from policies.process import TABLES, begin
-from policies.wave import Cap, Wave, granted
-from tests.support.rows import call, step
+from policies.wave import DEFAULT_RULES, Cap, Rules, Wave, granted
+from tests.support.rows import accept, call, step
 from tests.support.stores import running_store
 
 TENANT, INCIDENT = "acme", "INC-1"
@@ -42,11 +44,11 @@ _ROUTES = {"process.grant": DOMAIN, "incident.switch": "incident-exposure"}
 class Outage:
     """The incident, as anna has approved it."""
 
-    def __init__(self, store: Store, broker: EmbeddedBroker) -> None:
+    def __init__(self, store: Store, broker: EmbeddedBroker, rules: Rules) -> None:
         self.store, self.clock = store, VirtualClock()
         house = SimpleNamespace(store=store, clock=self.clock, registry=REGISTRY, poster=None, now=self.now)
         self.waves = Waves(cast(House, house), Acceptor(broker, REGISTRY, _ROUTES, 1), {}, ())
-        self.runner, self.views = WaveRunner(self.waves), WaveViews(self.waves)
+        self.runner, self.views = WaveRunner(self.waves, rules), WaveViews(self.waves)
 
     def now(self) -> int:
         return microseconds(self.clock.now())
@@ -67,7 +69,26 @@ class Outage:
         seen = await self.waves.seen(wave, self.now())
         proposal = replace(self.waves.proposal(wave, cap, seen), votes=(vote,))
         await self.waves.all()
-        self.waves.written(granted(wave, proposal, {}, self.now()))
+        asked = await self.waves.reads.asked(TENANT, INCIDENT)
+        self.waves.written(granted(wave, proposal, asked, self.now()))
+
+    async def take_up(self) -> list[str]:
+        """The processes have handled what was let through; whose they are."""
+        m = s.message.c
+        query = select(m.dedupe, m.key).where(m.type == "process.grant", m.handled_at.is_(None)).order_by(m.seq)
+        rows = await self.store.reads.rows(query)
+        await self.store.commit(Unit(self.now(), handled=[Handled(dedupe, self.now(), "done") for dedupe, _ in rows]))
+        return [key for _, key in rows]
+
+    async def send_again(self, who: str, *names: str) -> None:
+        """Somebody sends cases again that were turned back; people are asked about them anew."""
+        await self.clock.advance(1)
+        facts = {"type": "process.replay", "tenant": TENANT, "accepted_at": self.now()}
+        sent = [accept(f"again {name}", key=name, **facts) for name in names]
+        done = [Handled(one.row.dedupe, self.now(), "done") for one in sent]
+        await self.store.commit(Unit(self.now(), accepts=sent))
+        await self.store.commit(Unit(self.now(), handled=done))
+        await self.ask(*(replace(credit(name), replayers=(who,)) for name in names))
 
     async def look(self) -> Wave:
         """The runner looks once."""
@@ -88,13 +109,13 @@ class Outage:
 
 
 @asynccontextmanager
-async def outage(directory: Path, records: Sequence[Record]) -> AsyncIterator[Outage]:
+async def outage(directory: Path, records: Sequence[Record], rules: Rules = DEFAULT_RULES) -> AsyncIterator[Outage]:
     """An incident with these processes, that nobody has approved yet."""
     async with running_store(directory) as store:
         broker = EmbeddedBroker(store)
         async with broker.connected():
             await broker.declare(build(sorted(set(_ROUTES.values())), 1))
-            made = Outage(store, broker)
+            made = Outage(store, broker, rules)
             await made.ask(*records)
             yield made
 

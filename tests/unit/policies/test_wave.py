@@ -1,10 +1,13 @@
 """An incident approved as a whole: never beyond the cap, never by who asked, and stopped by what does not fit."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from policies.approval import RANKS, Vote
+from policies.approval import RANKS, UNNAMED, Vote
 from policies.wave import (
     DEFAULT_RULES,
     Cap,
@@ -25,6 +28,7 @@ from policies.wave import (
     met,
     resumed,
     room,
+    stalled,
     until_of,
     wave_ask,
     wave_need,
@@ -120,6 +124,36 @@ def test_an_account_that_asks_more_often_than_was_approved_stops_it() -> None:
 def test_more_than_a_twentieth_of_the_last_ends_refused_stops_it(posted: int, refused: int, stops: bool) -> None:
     _, stop = look(wave(), [True] * posted + [False] * refused, {"EUR": 500_000}, MINUTE)
     assert (stop is not None and stop.rule == "refused") == stops
+
+
+@pytest.mark.parametrize(
+    ("posted", "returned", "stops"), [(0, 20, True), (95, 5, False), (94, 6, True), (0, 19, False)]
+)
+def test_cases_that_their_own_process_refused_count_as_refused(posted: int, returned: int, stops: bool) -> None:
+    _, stop = look(wave(), [True] * posted, {"EUR": 500_000}, MINUTE, returned=returned)
+    assert (stop is not None and f"{returned} of them are with people again" in stop.why) == stops
+
+
+def test_what_is_let_through_and_not_taken_up_is_an_anomaly_after_a_while() -> None:
+    assert stalled(20, DEFAULT_RULES.stall_seconds - 1) is None
+    stop = stalled(20, DEFAULT_RULES.stall_seconds)
+    assert stop is not None
+    assert stop.rule == "stalled"
+
+
+@pytest.mark.parametrize(("by", "facts", "goes"), [
+    ("anna", {"requester": "anna"}, False), ("anna", {"replayers": frozenset({"anna"})}, False),
+    ("anna", {"replayers": frozenset({"dora"})}, True), ("anna", {"asked_by_person": True}, True),
+    (UNNAMED, {"asked_by_person": True}, False), (UNNAMED, {}, True),
+])  # fmt: skip
+def test_a_case_that_its_own_process_would_refuse_is_left_and_the_wave_goes_on(
+    by: str, facts: dict[str, Any], goes: bool
+) -> None:
+    running = wave()
+    assert running.grant is not None
+    vote = Vote(who=by, verdict="approve", digest="d")
+    verdict = judge_case(replace(running, grant=replace(running.grant, votes=(vote,))), replace(case(), **facts), 0)
+    assert isinstance(verdict, Release if goes else Wait)
 
 
 def test_what_is_asked_may_grow_slowly_and_not_by_half_the_cap_within_a_minute() -> None:
