@@ -58,11 +58,15 @@ class ProcessExplainer:
             return case
         found = await self._house.store.reads.calls_by_key(row.key)
         calls = [call for call in found if call.tenant == row.tenant]
-        if record.process.phase == "ended":
-            return await self._ended(key, record, {call.intent_id: call for call in calls})
-        if (whole := story(record)) is not None:
-            return Explanation(key, *whole)
-        return await self._under_way(key, record, calls)
+        match record.process.phase:
+            case "approval":
+                return Explanation(key, *_waits(record))
+            case "stuck":
+                return await self._mended(key, record, calls) or Explanation(key, *_stuck(record))
+            case "ended":
+                return await self._ended(key, record, {call.intent_id: call for call in calls})
+            case _:
+                return await self._under_way(key, record, calls)
 
     async def _under_way(self, key: str, record: Record, calls: Sequence[Call]) -> Explanation:
         call = pending(record, calls)
@@ -77,6 +81,21 @@ class ProcessExplainer:
         left = "" if settled else f"of that {call.system} {call.operation} is left: "
         sentence = f"It is being taken back because {why}, and {left}{told.sentence[:1].lower()}{told.sentence[1:]}"
         return Explanation(key, "turning_back", sentence, told.owner, told.eta, told.no_eta)
+
+    async def _mended(self, key: str, record: Record, calls: Sequence[Call]) -> Explanation | None:
+        """That the call at which it is stuck goes on again, or ended otherwise; None while that is as it was."""
+        known = {call.intent_id: call for call in calls}
+        for state in _stuck_at(record):
+            call = known.get(state.intent_id)
+            if call is None or (call.status, call.reason) == (state.status, state.reason):
+                continue
+            if call.status in _SETTLED:
+                return await self._over(key, call)
+            told = said_of(call.system, await self._calls.call(key, call))
+            how = "It is stuck once more at" if call.status == "exception" else "It was stuck and goes on again with"
+            sentence = f"{how} {call.system} {call.operation}: {told.sentence[:1].lower()}{told.sentence[1:]}"
+            return Explanation(key, told.state if call.open else "stuck", sentence, told.owner, told.eta, told.no_eta)
+        return None
 
     async def _ended(self, key: str, record: Record, calls: Mapping[str, Call]) -> Explanation:
         """How it ended, and what of it is left: a person's work, or on its way again."""
@@ -141,19 +160,20 @@ async def record_of(house: House, row: ProcessRow) -> Record | None:
     return next(iter(await exposed(reads, records)), None)
 
 
-def story(record: Record) -> Story | None:
-    """What is true of a process that waits for people; None for others, whose calls have reasons of their own."""
-    process, request = record.process, record.request
-    match process.phase:
-        case "approval":
-            return _waits(record)
-        case "stuck":
-            table = TABLES[request.kind]
-            exact = "; ".join(f"{step} at {words}" for step, words in states(process, table).items())
-            owner = next((undo.owner for undo in table.plan() if undo.step in process.undone), "finance")
-            sentence = f"It needs the {owner} team: {clause(process.reason or '')}; now: {exact}."
-            return ("stuck", sentence, owner, None, f"it depends on the {owner} team")
-    return None
+def _stuck_at(record: Record) -> list[StepState]:
+    """What a person must mend before it can go on: undoings, or else steps that everything depends on."""
+    process = record.process
+    bad = [state for state in process.undone.values() if state.status in ("refused", "exception")]
+    vital = [process.steps[step.name] for step in TABLES[record.request.kind].steps if step.vital]
+    return bad or [state for state in vital if state.status == "exception"]
+
+
+def _stuck(record: Record) -> Story:
+    table, process = TABLES[record.request.kind], record.process
+    exact = "; ".join(f"{step} at {words}" for step, words in states(process, table).items())
+    owner = next((undo.owner for undo in table.plan() if undo.step in process.undone), "finance")
+    sentence = f"It needs the {owner} team: {clause(process.reason or '')}; now: {exact}."
+    return ("stuck", sentence, owner, None, f"it depends on the {owner} team")
 
 
 def _outcome(record: Record, head: str) -> str:
@@ -163,7 +183,7 @@ def _outcome(record: Record, head: str) -> str:
     done = {name: state for name, state in process.steps.items() if name not in reads}
     documents = {**done, **{f"undo {name}": state for name, state in process.undone.items()}}
     made = ", ".join(f"{name} {state.document}" for name, state in documents.items() if state.document)
-    why = f" ({clause(process.reason)})" if process.reason else ""
+    why = f" ({clause(process.reason)})" if process.reason and process.outcome != "posted" else ""
     return f"{head}{why}: {made or 'no documents'}"
 
 

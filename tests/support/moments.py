@@ -262,8 +262,9 @@ def in_an_approved_incident(directory: Path) -> Iterator[Told]:
 
 
 def told_in_part(directory: Path) -> Iterator[Told]:
-    """A credit is in the books, but support refuses to be told; of another, it refuses the note in the case as well."""
-    with _land(directory) as (systems, own, send):
+    """Support refuses to be told of a credit, and of another the note in its case, too; the ERP loses a third one."""
+    seconds = {"TIDEGATE_RECONCILE__EVERY_HOURS": str(2 / 3_600), "TIDEGATE_RECONCILE__SHARE_PERCENT": "100"}
+    with _land(directory, **seconds) as (systems, own, send):
         no = {"kind": "refuse", "account": "ACC-part"}
         systems.beside["support"].set_faults({**no, "skip": 1}, {**no, "account": "ACC-none"})
         send("part", account_id="ACC-part")
@@ -280,10 +281,41 @@ def told_in_part(directory: Path) -> Iterator[Told]:
             "; support was not told of it",
         )
         yield told(own.daemon, "CASE-none", "posted", *words, owner="support", eta=None, no_eta=no_eta)
+        send("lost")
+        told(own.daemon, "CASE-lost", "posted", "in every system", owner="nobody")
+        (document,) = own.documents("CASE-lost")
+        systems.erp.forget(document.reference)
+        words = (f"It was posted as {document.document_id}, but it needs the finance team", "found none")
+        missing = "ledger.document.missing"
+        yield told(own.daemon, "CASE-lost", missing, *words, owner="finance", eta=None, no_eta="the finance team")
+
+
+def stuck_and_retried(directory: Path) -> Iterator[Told]:
+    """The ERP's period is closed; tom has the call retried, while the ERP is on hold, then in vain, then not."""
+    with _land(directory) as (systems, own, send), systems.person(own.daemon.url, "tom") as tom:
+        systems.erp.set_faults({"kind": "closed_period"})
+        send("stuck")
+        words = ("It needs the finance team: erp: ", "billing at billing: done as CRN-")
+        yield told(own.daemon, "CASE-stuck", "stuck", *words, owner="finance", eta=None, no_eta="the finance team")
+        order = {"target": "erp", "reason": "closing the books", "who": "tom"}
+        tom.operate("hold", **order)
+        again = {"keys": ["CASE-stuck"], "reason": "they open it", "who": "tom"}
+        tom.operate("retry", **again)
+        words = ("It was stuck and goes on again with erp adjustment.create: it waits for the ERP", "on hold by tom")
+        yield told(own.daemon, "CASE-stuck", "held", *words, owner="tom", eta=None, no_eta="tom can end it")
+        systems.erp.set_faults()
+        systems.erp.set_faults({"kind": "refuse", "code": "period_closed", "detail": "April is closed as well"})
+        tom.operate("release", **order)
+        words = ("stuck once more at erp adjustment.create", "period is closed (it says: April is closed as well)")
+        yield told(own.daemon, "CASE-stuck", "stuck", *words, owner="finance", eta=None, no_eta="finance opens")
+        systems.erp.set_faults()
+        tom.operate("retry", **again)
+        words = ("It is posted in every system: billing CRN-", "erp ADJ-")
+        yield told(own.daemon, "CASE-stuck", "posted", *words, owner="nobody", eta=None, no_eta="it is over")
 
 
 MOMENTS: tuple[Callable[[Path], Iterator[Told]], ...] = (
     *(waiting_for_quota, unknown_outcome, held_and_paused, closed_period, waiting_for_its_turn, erp_down),
-    *(in_processes, in_an_approved_incident, steps_not_taken_up, told_in_part),
+    *(in_processes, in_an_approved_incident, steps_not_taken_up, told_in_part, stuck_and_retried),
     *(posted, broker_away, frozen, maintenance),
 )
