@@ -25,7 +25,7 @@ Story = tuple[str, str, str, str | None, str | None]
 _OUTCOMES = {
     "posted": "It is posted in every system",
     "refused": "It was refused before anything was done",
-    "compensated": "The ERP refused it; what was done before was undone",
+    "compensated": "{who}; what was done before was undone",
     "rejected": "It was not approved",
     "expired": "Nobody approved it in time",
 }
@@ -33,6 +33,7 @@ _OUTCOMES = {
 
 _SETTLED = ("done", "refused")
 _A_PERSONS = "exception"
+_NAMES = {"erp": "The ERP", "crm": "The CRM"}
 _READS = frozenset(step.operation for table in TABLES.values() for step in table.steps if step.reads)
 
 
@@ -106,9 +107,8 @@ class ProcessExplainer:
         outcome = record.process.outcome or "posted"
         left = [await self._left(key, step, state, calls) for step, state in _not_done(record)]
         if not left:
-            return Explanation(key, outcome, f"{_outcome(record, _OUTCOMES[outcome])}.", no_eta="it is over")
-        head = "It is posted" if outcome == "posted" else _OUTCOMES[outcome]
-        sentence = f"{_outcome(record, head)}; but {'; '.join(clause(one.sentence) for one in left)}."
+            return Explanation(key, outcome, f"{ending(record)}.", no_eta="it is over")
+        sentence = f"{ending(record, everywhere=False)}; but {'; '.join(clause(one.sentence) for one in left)}."
         first = next((one for one in left if one.state == _A_PERSONS), left[0])
         return Explanation(key, outcome, sentence, first.owner, first.eta, first.no_eta)
 
@@ -176,15 +176,31 @@ def _stuck(record: Record) -> Story:
     return ("stuck", sentence, owner, None, f"it depends on the {owner} team")
 
 
-def _outcome(record: Record, head: str) -> str:
-    """How it ended, why, and the documents that it has made: a sentence without its end."""
+def ending(record: Record, everywhere: bool = True) -> str:
+    """How it ended, why, and the documents that it has made: a sentence without its end.
+
+    `everywhere`: no system is left out of what was done and told.
+    """
     process, request = record.process, record.request
+    head = _OUTCOMES[process.outcome or "posted"] if everywhere or process.outcome != "posted" else "It is posted"
     reads = {step.name for step in TABLES[request.kind].steps if step.reads}
     done = {name: state for name, state in process.steps.items() if name not in reads}
     documents = {**done, **{f"undo {name}": state for name, state in process.undone.items()}}
     made = ", ".join(f"{name} {state.document}" for name, state in documents.items() if state.document)
     why = f" ({clause(process.reason)})" if process.reason and process.outcome != "posted" else ""
-    return f"{head}{why}: {made or 'no documents'}"
+    return f"{head.format(who=_refuser(record))}{why}: {made or 'no documents'}"
+
+
+def _refuser(record: Record) -> str:
+    """Who would not have a step on which the rest depended."""
+    table, states_ = TABLES[record.request.kind], record.process.steps
+    for step in table.steps:
+        state = states_[step.name]
+        if step.vital and state.status == "refused" and (state.reason or "").startswith(CANCELLED):
+            return f"Its {step.operation} was cancelled"
+        if step.vital and state.status == "refused":
+            return f"{_NAMES.get(step.system, step.system.capitalize())} refused it"
+    return "A step of it was refused"
 
 
 def _not_done(record: Record) -> list[tuple[Step, StepState]]:

@@ -16,7 +16,7 @@ from ops.client import Client, Refused
 from ops.process import DaemonProcess
 from ops.rabbitmq_node import RabbitNode
 from ops.systems import Systems
-from tests.support.daemon import BATCH, Site, adjustment, case, site, until
+from tests.support.daemon import BATCH, Site, adjustment, case, event, site, until
 
 LARGE = {"monthly_fee": {"amount": "25000.00", "currency": "EUR"}, "tier": "premium", "outage_minutes": 240}
 
@@ -206,6 +206,25 @@ def in_processes(directory: Path) -> Iterator[Told]:
         systems.beside["billing"].set_faults()
         words = ("The ERP refused it", "was undone", "undo billing")
         yield told(daemon, "CASE-no", "compensated", *words, owner="nobody", eta=None, no_eta="it is over")
+        systems.beside["crm"].set_faults({"kind": "refuse", "account": "ACC-terms"})
+        with systems.person(daemon.url, "sam") as sam, systems.person(daemon.url, "tom") as tom:
+            sam.send([_amendment("terms")], signed=True)
+            told(daemon, "terms", "approval", "by 1 person", owner="finance-clerk")
+            tom.vote("terms", "approve", digest=tom.approval("terms")["digest"], reason="checked")
+        words = ("The CRM refused it; what was done before was undone (contract: account.blocked", "undo billing")
+        yield told(daemon, "terms", "compensated", *words, owner="nobody", eta=None, no_eta="it is over")
+
+
+def _amendment(name: str) -> dict[str, Any]:
+    data = {
+        "process_id": name,
+        "kind": "amendment",
+        "account_id": f"ACC-{name}",
+        "amount": {"amount": "12.50", "currency": "EUR"},
+        "reason_code": "correction",
+        "requested_by": "sam",
+    }
+    return event("process.request", f"req-{name}", data, idempotencykey=f"req-{name}", tenant="acme")
 
 
 def steps_not_taken_up(directory: Path) -> Iterator[Told]:
