@@ -74,10 +74,14 @@ class Look:
         return facts
 
     async def _wait_out(self, pending: Pending) -> None:
-        """A call that was sent just before the store was put back may be executed late; a look now would miss it."""
-        last = pending.restored.lived_until or pending.noticed_at
+        """A call that was sent just before the store was put back may be executed late; a look now would miss it.
+
+        Its answer was lost when its caller gave it up, or ended: by the time that this life noticed, at the latest.
+        """
         adapter = self._poster.adapter
-        until = last + int(max(adapter.lost_seconds, adapter.late_seconds) * 1e6)
+        lived = pending.restored.lived_until
+        given_up = pending.noticed_at if lived is None else lived + int(adapter.timeout_seconds * 1e6)
+        until = min(given_up, pending.noticed_at) + int(max(adapter.lost_seconds, adapter.late_seconds) * 1e6)
         while (left_us := until - self._now()) > 0:
             self._asker.check()
             await self._context.pause(self._context.stop_asked, min(left_us / 1e6, 1.0))

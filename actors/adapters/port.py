@@ -121,6 +121,8 @@ class Adapter(Protocol):
     """The system can be asked for a document by intent id."""
     tells_limits: bool
     """The system can be asked for its limits (`limits`)."""
+    timeout_seconds: float
+    """After so long a call without an answer counts as lost."""
     lost_seconds: float
     """After a lost answer, how long the system may still be busy with the call, or begin it late."""
     late_seconds: float

@@ -107,7 +107,7 @@ class RestAdapter:
         self.late_seconds, self.dedupe_seconds = traits.late_seconds, traits.dedupe_seconds
         self._url = url
         self._clock = clock
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self.lost_seconds = lost_seconds
         self._credential = credential or Credential(None)
         self._connections = connections
@@ -120,7 +120,7 @@ class RestAdapter:
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=30),
             # a connection that is not made in half the time was not used, so the call surely did not leave
-            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
+            timeout=aiohttp.ClientTimeout(total=self.timeout_seconds, connect=self.timeout_seconds / 2),
             headers={"User-Agent": "tidegate", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

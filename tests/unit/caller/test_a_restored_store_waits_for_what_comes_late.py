@@ -19,10 +19,10 @@ pytestmark = pytest.mark.anyio
 LATE = Plan(answered=False, busy_seconds=12.0)
 
 
-async def restored(house: CallerHouse) -> None:
-    """The store knows that it lived until now, and that it is older than that."""
+async def restored(house: CallerHouse, lived_until: int) -> None:
+    """It is noticed now that the store is older than what was last stored, at that time."""
     now = microseconds(house.clock.now())
-    facts = f'{{"knows_until":1,"lived_until":{now},"missing":3}}'
+    facts = f'{{"knows_until":1,"lived_until":{lived_until},"missing":3}}'
     row = ReconciliationRow(kind="restore", system="", why="older", started_at=now, ended_at=now, facts=facts)
     await house.store.commit(Unit(now, reconciliations=[row]))
 
@@ -35,24 +35,30 @@ async def looked(house: CallerHouse) -> None:
     await Look(house.store, house.poster, asker, house._context, all_hours=1.0).run(pending)
 
 
-@pytest.mark.parametrize("windows", [{"lost_seconds": 2.0, "late_seconds": 20.0}, {"lost_seconds": 20.0}])
+@pytest.mark.parametrize(("waited_seconds", "windows"), [
+    (0.0, {"lost_seconds": 2.0, "late_seconds": 20.0}),
+    (0.0, {"lost_seconds": 20.0}),
+    (4.0, {"lost_seconds": 2.0, "late_seconds": 9.0}),
+    (60.0, {"lost_seconds": 2.0, "late_seconds": 9.0}),
+])  # fmt: skip
 async def test_what_was_sent_before_it_and_comes_late_is_found_by_the_redelivered_message(
-    tmp_path: Path, windows: dict[str, float]
+    tmp_path: Path, waited_seconds: float, windows: dict[str, float]
 ) -> None:
+    """`waited_seconds`: from the last that was stored to the new life; a call may be under way for so long."""
     async with caller_house(tmp_path, deduplicates=False, started=False, **windows) as house:
         (intent,) = await house.request()
         house.erp.plan = lambda kind, call: LATE
         sent = asyncio.create_task(house.erp.post(await house.call(intent)))
         await house.advance(0.1)
         house.erp.plan = lambda kind, call: FINE
-        await restored(house)
+        lived_until = microseconds(house.clock.now())
+        await house.advance(waited_seconds)
+        await restored(house, lived_until)
         await house.start()
         looking = asyncio.create_task(looked(house))
-        await house.advance(11)
-        assert house.erp.about(intent) == ["post"], "neither asked nor sent while it can still come"
         await house.until_settled(60)
         await looking
         await sent
-        assert house.erp.about(intent) == ["post", "find"]
+        assert house.erp.about(intent) == ["post", "find"], "neither asked for nor sent while it could still come"
         assert (await house.call(intent)).status == "done"
         assert len(house.erp.ledger) == 1
