@@ -90,10 +90,10 @@ class WaveRunner:
         assert wave.grant is not None, "what runs was approved"
         reads = self._waves.reads
         free = policy.room(progress.under_way, self._per_lead())
-        waiting = await reads.waiting(wave.tenant, wave.incident, wave.grant.digest, max(free, 1))
         if not free:
-            return wave, self._stalled(wave, progress, bool(waiting))
+            return wave, await self._stalled(wave, wave.grant.digest, progress)
         self._idle.pop(wave.id, None)
+        waiting = await reads.waiting(wave.tenant, wave.incident, wave.grant.digest, free)
         cases = await self._waves.cases(waiting)
         had = Counter(await reads.released_of(wave.id, {one.account for one in cases}))
         before, stop = wave, None
@@ -104,13 +104,14 @@ class WaveRunner:
         self._tell(unit, before, wave)
         return wave, stop
 
-    def _stalled(self, wave: Wave, progress: Progress, others_wait: bool) -> Stop | None:
+    async def _stalled(self, wave: Wave, approval: str, progress: Progress) -> Stop | None:
         """Nobody is told of a wave that has no room, so it must not stay so for a reason that nothing else tells of.
 
         What was taken up waits for systems, and says so itself. Looks are counted and no time is measured: after a
         start, or a machine that slept, the processes get the time that they need.
         """
-        if progress.untaken < progress.under_way or not others_wait:
+        taken_up = progress.untaken < progress.under_way
+        if taken_up or not await self._waves.reads.waiting(wave.tenant, wave.incident, approval, 1):
             self._idle.pop(wave.id, None)
             return None
         looks = self._idle[wave.id] = self._idle.get(wave.id, 0) + 1

@@ -261,7 +261,7 @@ class WaveReads:
             .where(*_of(tenant, incident))
         )
         if wave is not None:
-            let = exists(select(1).where(w.wave == wave, w.process == p.id, w.verdict == "released"))
+            let = p.id.in_(select(w.process).where(w.wave == wave, w.verdict == "released"))
             query = query.where(let)
         return [Done(*row) for row in await self._reads.rows(query.group_by(*names))]
 
@@ -346,13 +346,8 @@ def _of(tenant: str, incident: str) -> tuple[Any, ...]:
 def _unmet(tenant: str, incident: str, approval: str) -> tuple[Any, ...]:
     """That a credit waits for people and that this approval has not met it."""
     p, w = s.process.c, s.wave_case.c
-    known = exists(
-        select(1).where(
-            w.wave == f"{tenant}/{incident}",
-            w.process == p.id,
-            or_(w.approval == approval, w.verdict == "released"),
-        )
-    )
+    met = or_(w.approval == approval, w.verdict == "released")
+    known = p.id.in_(select(w.process).where(w.wave == f"{tenant}/{incident}", met))
     return *_of(tenant, incident), p.phase == "approval", ~known
 
 

@@ -16,7 +16,7 @@ from broker.store.store import Store
 from broker.store.unit import Unit
 from policies.order import NEVER, Block, Order, Place, Share
 from tests.support.rows import call, step
-from tests.support.stores import running_store
+from tests.support.stores import explain, running_store
 
 pytestmark = pytest.mark.anyio
 
@@ -251,16 +251,6 @@ async def test_each_question_about_the_backlog_is_answered_by_an_index(tmp_path:
         await backlog.due(0, 5)
         await backlog.lines_of(["A"])
     assert asked == []
-
-
-async def explain(store: Store, sql: str, compiled, parameters) -> list[str]:
-    """What SQLite says it does for a query."""
-    given = compiled.construct_params(parameters)
-    async with store._engines[1].connect() as connection:
-        found = await connection.exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {sql}", tuple(given[name] for name in compiled.positiontup)
-        )
-        return [row[3] for row in found]
 
 
 async def test_other_limits_do_not_make_calls_of_before_weigh_more_than_those_of_now(tmp_path: Path) -> None:
