@@ -349,7 +349,7 @@ def _view(record: Record) -> ApprovalView:
         role=record.need.role,
         why=record.need.why,
         digest=record.digest,
-        since=iso(record.opened_at),
+        since=iso(record.since),
         incident=request.incident_id,
         note=request.note,
         outcome=process.outcome,

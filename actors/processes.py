@@ -151,7 +151,9 @@ class WorkflowDecider:
         first = record.expires_at is None
         escalates = at + timedelta(seconds=policy.escalate_seconds)
         expires = at + timedelta(seconds=policy.expire_seconds) if first else moment(record.expires_at or 0)
-        record = replace(record, escalates_at=microseconds(escalates), expires_at=microseconds(expires))
+        asked_at = microseconds(at) if first else record.asked_at
+        clocks = {"escalates_at": microseconds(escalates), "expires_at": microseconds(expires)}
+        record = replace(record, asked_at=asked_at, **clocks)
         request, needed = record.request, record.need
         facts = {
             "people": str(needed.people),

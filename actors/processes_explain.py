@@ -61,7 +61,7 @@ class ProcessExplainer:
         calls = [call for call in found if call.tenant == row.tenant]
         match record.process.phase:
             case "approval":
-                return Explanation(key, *_waits(record))
+                return Explanation(key, *waits(record))
             case "stuck":
                 return await self._mended(key, record, calls) or Explanation(key, *_stuck(record))
             case "ended":
@@ -210,14 +210,15 @@ def _not_done(record: Record) -> list[tuple[Step, StepState]]:
     return [(step, state) for step, state in found if state.status in ("refused", "exception")]
 
 
-def _waits(record: Record) -> Story:
+def waits(record: Record) -> Story:
+    """For whom it waits, since when, and until when."""
     needed, given = record.need, [vote.who for vote in record.votes]
     people = "1 person" if needed.people == 1 else f"{needed.people} people"
     so_far = f"; {' and '.join(given)} approved so far" if given else ""
     expires = iso(record.expires_at or 0)
     escalates = _escalation(record)
     sentence = (
-        f"It waits for approval by {people} of role {needed.role} or higher since {iso(record.opened_at)}{so_far} "
+        f"It waits for approval by {people} of role {needed.role} or higher since {iso(record.since)}{so_far} "
         f"({clause(needed.why)}), {escalates}and is given up at {expires}."
     )
     return ("approval", sentence, needed.role, None, f"it depends on people; without an answer it ends at {expires}")

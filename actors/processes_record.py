@@ -45,6 +45,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     replayers: tuple[str, ...] = ()
     old_votes: tuple[Vote, ...] = ()
     """Of what was sent again as a whole, before it was."""
+    asked_at: int | None = None
+    """When people were asked; anew, if it was sent again as a whole. None where nobody was, or before this was kept."""
+
+    @property
+    def since(self) -> int:
+        """Since when it waits for people, if it does."""
+        return self.opened_at if self.asked_at is None else self.asked_at
 
     def ask(self) -> Ask:
         """What is to be approved, as the policy sees it. The digest is taken anew: it is of what is here now."""
