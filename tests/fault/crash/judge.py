@@ -125,7 +125,8 @@ def _books_agree(books: Mapping[str, list[Document]], store: Path, prefix: str) 
 
 def _said_once(store: Path) -> Iterator[Finding]:
     """What is recorded of a key, and who approved it."""
-    once = "name GLOB '*.posted' OR name GLOB '*.done' OR name GLOB 'approval.given' OR name GLOB '*.requested'"
+    once = "name IN ('erp.refused', 'approval.given')"
+    once += "".join(f" OR name GLOB '*.{end}'" for end in ("posted", "done", "requested"))
     query = f"SELECT key, name, count(*) FROM milestone WHERE {once} GROUP BY process, key, name HAVING count(*) > 1"
     for key, name, count in ask(store, query):
         yield Finding("duplicate", f"{key}: {name} is recorded {count} times")

@@ -43,7 +43,7 @@ NEEDS = {
 """The part of the load that leads to a point, where the base does not."""
 FIRST = "commit/life.carry/workflow:after:12"
 """A death in the middle, for a life that has something to take over."""
-TAKES_OVER = ("commit/recovery.take_over", "commit/spends.thin")
+TAKES_OVER = "commit/recovery.take_over"
 STARTS = ("open/", "declare/", "publish/lease", "publish/probe", "file/operator_token")
 ALIKE = ("support-caller", "crm-caller", "revenue-caller")
 _NO_DAEMON = "no daemon calls it: the command line does, into the store of a daemon that is not running"
@@ -100,6 +100,7 @@ def counting(engine: str) -> list[Case]:
         Case(engine=engine),
         Case(engine=engine, parts=ALL_PARTS[engine]),
         Case(engine=engine, first=FIRST, mode="lost"),
+        Case(engine=engine, first="commit/spends.fold/erp-poster:after:4"),
     ]
 
 
@@ -138,14 +139,14 @@ def _of_point(engine: str, point: str, base: Counter[str]) -> Iterator[Case]:
     for side in SIDES:
         for mode in MODES:
             part = NEEDS.get(site_of(point))
-            first = _first(point, mode)
+            first = _first(point, mode, base)
             passes = 1 if part or first else base[f"{point}:{side}"]
             number = 1 + crc32(f"{point} {side} {mode} {engine}".encode()) % max(1, passes * 2 // 3)
             parts = frozenset({part}) if part else frozenset()
             yield Case(point, side, number, mode, engine, parts, first)
 
 
-def _first(point: str, mode: str) -> str:
+def _first(point: str, mode: str, base: Counter[str]) -> str:
     """The death before the one that is asked about: in the middle of what the point has to find.
 
     What happens at every start is met at the first start of all in one mode, and after a death in the other.
@@ -154,6 +155,9 @@ def _first(point: str, mode: str) -> str:
         return f"{point.replace('find_by_intent', 'post')}:after:1"
     if point.startswith("commit/spends.recall/"):  # with a call that has ended and that nobody has added up yet
         return f"{point.replace('spends.recall', 'poster.store_step')}:after:1"
+    if point.startswith("commit/spends.thin/"):  # with two sums of the same kind; of three, two are
+        folds = point.replace("spends.thin", "spends.fold")
+        return f"{folds}:after:3" if base[f"{folds}:after"] >= 3 else FIRST
     return FIRST if point.startswith(TAKES_OVER) or (point.startswith(STARTS) and mode == "lost") else ""
 
 
