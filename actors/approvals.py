@@ -17,8 +17,7 @@ from actors.runtime.clock import microseconds, moment
 from broker.accept import Acceptor
 from broker.store.operators import OperatorReads
 from broker.store.orders import Conflict
-from broker.store.reads import ExceptionRecord
-from broker.store.rows import Accept, AuditRow, ExceptionEnd, ProcessRow
+from broker.store.rows import Accept, AuditRow, ExceptionEnd, ExceptionRecord, ProcessRow
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
 from contracts.envelope import Envelope

@@ -75,7 +75,7 @@ class DeadLetters:
         queue = delivery.headers.get("x-first-death-queue", "a queue of ours")
         reason = delivery.headers.get("x-first-death-reason", "")
         why = _REASONS.get(reason, f"RabbitMQ's reason is {reason!r}" if reason else "RabbitMQ gave no reason")
-        key, id = self._names(delivery)
+        key, id, tenant = self._names(delivery)
         return ExceptionRow(
             key=key,
             failure="poison",
@@ -85,19 +85,20 @@ class DeadLetters:
             intent_id=None,
             body=delivery.body,
             opened_at=at,
+            tenant=tenant,
         )
 
-    def _names(self, delivery: Delivery) -> tuple[str, str]:
-        """Business key and id, as far as the message can be read."""
+    def _names(self, delivery: Delivery) -> tuple[str, str, str]:
+        """Business key, id and tenant, as far as the message can be read."""
         try:
             envelope = decode_envelope(delivery.body)
         except ContractError:
-            return delivery.message_id, delivery.message_id
+            return delivery.message_id, delivery.message_id, ""
         try:
             data = self._registry.decode_data(envelope)
-            return str(self._registry.newest(envelope.type).business_key(data)), envelope.id
+            return str(self._registry.newest(envelope.type).business_key(data)), envelope.id, envelope.tenant
         except ContractError:
-            return envelope.partitionkey or envelope.id, envelope.id
+            return envelope.partitionkey or envelope.id, envelope.id, envelope.tenant
 
 
 _REASONS = {

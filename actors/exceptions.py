@@ -9,7 +9,8 @@ import msgspec
 from actors.retries import calls_of
 from actors.runtime.clock import moment
 from broker.store.operators import OperatorReads
-from broker.store.reads import ExceptionRecord, Reads
+from broker.store.reads import Reads
+from broker.store.rows import ExceptionRecord
 from contracts.envelope import Envelope, decode_envelope
 from contracts.errors import ContractError
 from contracts.masking import mask

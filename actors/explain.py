@@ -51,7 +51,7 @@ class Explainer:
         if waiting:
             return await self._queues.queued(key, waiting[0], f"Its {waiting[0].type}")
         reads = self._house.store.reads
-        if exceptions := await reads.exceptions(key):
+        if exceptions := [one for one in await reads.exceptions(key) if one.is_of(messages[-1].tenant)]:
             last = exceptions[-1]
             sentence = f"It needs the {last.owner} team: {clause(last.cause)}."
             no_eta = f"it depends on the {last.owner} team"

@@ -6,15 +6,15 @@ from datetime import timedelta
 
 from actors.caller.poster import Poster
 from actors.controls import DOMAINS
-from actors.explain_words import IT, Explanation, behind, clause, clock_time, go_before, iso, rest_of
+from actors.explain_words import IT, SOON, Explanation, behind, clause, clock_time, go_before, iso, rest_of
 from actors.followers import behind as followers
 from actors.gate_view import at, plan_sentence
 from actors.house import House
 from actors.operator_records import CANCELLED
 from actors.runtime.clock import microseconds, moment
 from broker.store.backlog import Backlog
-from broker.store.reads import Control, ExceptionRecord
-from broker.store.rows import Call
+from broker.store.reads import Control
+from broker.store.rows import Call, ExceptionRecord
 from policies.order_place import calls_before
 
 _NS = 1_000_000_000
@@ -91,8 +91,8 @@ class CallExplainer:
         return None
 
     async def _trouble(self, call: Call) -> ExceptionRecord | None:
-        """The exception of this very call; else the last one of its key."""
-        found = await self._house.store.reads.exceptions(call.key)
+        """The exception of this very call; else the last one of its key, if it is the same tenant's."""
+        found = [one for one in await self._house.store.reads.exceptions(call.key) if one.is_of(call.tenant)]
         mine = [one for one in found if one.intent_id == call.intent_id]
         return next(reversed(mine or found), None)
 
@@ -101,6 +101,11 @@ class CallExplainer:
     def _unknown(self, key: str, call: Call) -> Explanation:
         clock, poster = self._house.clock, self._house.posters.get(call.system)
         known = f"Its outcome is not known since {clock_time(call.changed_at)} ({clause(call.reason or 'no answer')})"
+        if poster is not None and not poster.adapter.finds:
+            sentence = (
+                f"{known}; the ERP cannot be asked about it, and whether it is sent again is decided in a moment."
+            )
+            return Explanation(key, "unknown", sentence, IT, no_eta=SOON)
         if order := self._house.controls.blocks(call):
             told = self.ordered(key, order, f"{known}, and the look-up by {call.intent_id} waits")
             return Explanation(key, "unknown", told.sentence, told.owner, told.eta, told.no_eta)

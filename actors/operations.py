@@ -95,8 +95,12 @@ class Operations:
         if isinstance(command, WorkCommand) and command.scope is not None and not command.dry_run:
             detail = f"Look first: {verb} with dry_run says what it concerns, and gives the token that carries it out."
             raise ContractError("operation.look_first", detail, "/dry_run")
-        plan = self._mend.settle if isinstance(command, SettleCommand) else self._mend.retry
-        return await self._answer(await plan(command, holder), command.dry_run)  # type: ignore[arg-type]
+        return await self._answer(await self._mending(command, holder), command.dry_run)
+
+    async def _mending(self, command: WorkCommand | SettleCommand, holder: str) -> Plan:
+        if isinstance(command, SettleCommand):
+            return await self._mend.settle(command, holder)
+        return await self._mend.retry(command, holder)
 
     async def _answer(self, plan: Plan, dry_run: bool) -> Effect:
         return await self._plans.show(plan) if dry_run else await self._plans.carry_out(plan)
@@ -125,9 +129,9 @@ class Operations:
             case SettingCommand():
                 return await (self._orders.setting(command) if verb == "set" else self._orders.unsetting(command))
             case SettleCommand():
-                return await self._mend.settle(command, holder)
+                return await self._mending(command, holder)
             case WorkCommand() if verb == "retry":
-                return await self._mend.retry(command, holder)
+                return await self._mending(command, holder)
             case WorkCommand():
                 return await self._work.plan(verb, command)
         return await self._orders.order(verb, command)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from broker.crash_points import durable
-from broker.store.reads import ExceptionRecord
+from broker.store.rows import ExceptionRecord
 
 FOLDER = "exports"
 _encode = msgspec.json.Encoder().encode

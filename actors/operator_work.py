@@ -22,8 +22,7 @@ from actors.operator_plans import Plan, digest_of
 from actors.operator_records import CANCELLED, KEYS_MAX, Effect, Moved, Undo, WorkCommand
 from actors.runtime.clock import microseconds
 from broker.store.operators import Filter, OperatorReads
-from broker.store.reads import ExceptionRecord
-from broker.store.rows import Call, CallMove, ExceptionEnd
+from broker.store.rows import Call, CallMove, ExceptionEnd, ExceptionRecord
 from broker.store.unit import Unit
 from contracts.errors import CODES, ContractError
 from policies.lanes import LANES
@@ -159,6 +158,8 @@ class WorkPlanner:
         moment = microseconds(command.not_before)
         found = await self._find(command, scope)
         mine = [call for call in found if call.status == "waiting" and call.not_before != moment]
+        # until then the system may still do what was sent before, and could refuse what comes meanwhile
+        mine = [call for call in mine if not call.unanswered_at or moment > call.not_before]
         return self._moving("move", command, found, mine, None, moment)
 
     def _moving(

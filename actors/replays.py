@@ -14,8 +14,7 @@ import msgspec
 from actors.processes_record import Record, step_intent
 from actors.retries import calls_of
 from broker.store.operators import OperatorReads
-from broker.store.reads import ExceptionRecord
-from broker.store.rows import Call, CallChange
+from broker.store.rows import Call, CallChange, ExceptionRecord
 from contracts.errors import ContractError
 from policies.process import StepState
 

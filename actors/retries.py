@@ -10,8 +10,7 @@ from loguru import logger
 from actors.caller.steps import put_back
 from actors.processes_record import PREFIXES
 from broker.store.operators import Filter, OperatorReads
-from broker.store.reads import ExceptionRecord
-from broker.store.rows import AuditRow, Call, CallChange, ExceptionEnd, StateRow
+from broker.store.rows import AuditRow, Call, CallChange, ExceptionEnd, ExceptionRecord, StateRow
 from broker.store.store import Store
 from broker.store.unit import Unit
 from contracts.codec import decode, encode
@@ -90,7 +89,7 @@ async def put_in_line(reads: OperatorReads, unit: Unit, calls: Sequence[Call], w
     ends: dict[int, ExceptionEnd] = {}
     for call in calls:
         mine = [row for row in rows if row.intent_id == call.intent_id]
-        unknown = any(row.failure == "unknown_outcome" for row in mine) or not mine
+        unknown = any(row.failure == "unknown_outcome" for row in mine) or not mine or call.unanswered_at > 0
         unit.call_changes.append(CallChange(put_back(call, unknown, who, reason, unit.at), "exception", who))
         ends |= {row.seq: ExceptionEnd(row.seq, unit.at) for row in rows if concerns(row, call)}
     unit.exception_ends += ends.values()
@@ -106,7 +105,9 @@ def concerns(row: ExceptionRecord, call: Call) -> bool:
 
 
 def of_tenant(row: ExceptionRecord, tenant: str) -> bool:
-    """Whether the message that an exception keeps is this tenant's; others may have the same key."""
+    """Whether an exception is this tenant's; others may have the same key. Where it does not say, its message does."""
+    if row.tenant:
+        return row.tenant == tenant
     try:
         return decode_envelope(row.body or b"").tenant == tenant
     except ContractError:

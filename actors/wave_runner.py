@@ -170,6 +170,7 @@ class WaveRunner:
                 intent_id=None,
                 body=None,
                 opened_at=unit.at,
+                tenant=wave.tenant,
             )
         )
         facts = {"tenant": wave.tenant, "rule": stop.rule, "why": stop.why, "cases": wave.cases}

@@ -327,6 +327,7 @@ class Life:
                 intent_id=None,
                 body=message.delivery.body,
                 opened_at=unit.at,
+                tenant=message.envelope.tenant if message.envelope is not None else "",
             )
         )
 

@@ -111,16 +111,14 @@ class Traits(msgspec.Struct, frozen=True):
     dedupe_seconds: float | None = None
 
 
-class Adapter(Protocol):
-    """Carries calls to one system. Methods never raise for what a system may do; cancelled, the outcome is unknown."""
+class Promises(Protocol):
+    """What a system and its adapter promise of any call; the next step of a call is judged by nothing else of them."""
 
     system: str
     deduplicates: bool
     """The system itself recognises our intent id and never does the same intent twice."""
     finds: bool
     """The system can be asked for a document by intent id."""
-    tells_limits: bool
-    """The system can be asked for its limits (`limits`)."""
     timeout_seconds: float
     """After so long a call without an answer counts as lost."""
     lost_seconds: float
@@ -129,6 +127,13 @@ class Adapter(Protocol):
     """For how long after a lost answer a document may still appear: until then an empty look-up proves nothing."""
     dedupe_seconds: float | None
     """For how long after the first try the system recognises our intent id; None: for ever."""
+
+
+class Adapter(Promises, Protocol):
+    """Carries calls to one system. Methods never raise for what a system may do; cancelled, the outcome is unknown."""
+
+    tells_limits: bool
+    """The system can be asked for its limits (`limits`)."""
 
     async def open(self) -> None:
         """Get ready to call; no call is made."""

@@ -26,11 +26,12 @@ from actors.caller.lookups import LookUps, to_look_up
 from actors.caller.numbers import SpendNumbers
 from actors.caller.pace import Pace
 from actors.caller.questions import Questions
-from actors.caller.recovery import settle_unasked, take_over
+from actors.caller.recovery import take_over
 from actors.caller.results import Results
 from actors.caller.settle import settle
 from actors.caller.spends import Folding
 from actors.caller.steps import Step, after_look_up, after_post
+from actors.caller.unasked import Unasked
 from actors.caller.worklist import Worklist
 from actors.controls import Controls, Order
 from actors.runtime.actor import Context
@@ -78,6 +79,7 @@ class Poster:
         self._blocked: list[Block] | None = None
         self._questions = Questions(store, adapter, gate, ask_limits_seconds)
         self._look_ups = LookUps(gate, controls)
+        self._unasked = Unasked(store, adapter, results, domain)
         self._flights: dict[int, Flight] = {}
         self._wake = asyncio.Event()
         self.first_looks = FirstLooks(store, adapter.system)
@@ -134,7 +136,7 @@ class Poster:
             if later:
                 self._due_at = min(later, self._due_at or later)
         for call in to_look_up(unit, self._adapter.system):
-            self._look_ups.add(call, 0)
+            (self._look_ups if self._adapter.finds else self._unasked).add(call, 0)
             more = True
         if more or unit.controls or unit.control_ends:
             self._wake.set()
@@ -191,8 +193,9 @@ class Poster:
         self.gate.restore(left.spends, now_ns)
         bounds, frozen = restored(await self._store.reads.gate_state(self._adapter.system), context.clock)
         self.gate.governor.restore(bounds, frozen, now_ns)
-        if not self._adapter.finds:
-            await settle_unasked(left.unknown, self._store, self._adapter, self._results, context)
+        for call in left.unknown:
+            (self._look_ups if self._adapter.finds else self._unasked).add(call, now_ns)
+        await self._unasked.settle(context)
         self._numbers.begin_at(left.next_spend)
         if self.pace is not None:
             self.pace.restore(left.spends)
@@ -200,8 +203,6 @@ class Poster:
         self._blocked = None
         self._due_at = await self._store.reads.next_not_before(self._adapter.system, microseconds(context.clock.now()))
         await self.first_looks.load(context.clock)
-        for call in left.unknown if self._adapter.finds else ():
-            self._look_ups.add(call, now_ns)
 
     async def _turn(self, group: anyio.abc.TaskGroup, context: Context) -> float:
         """Start everything that may start now; how many seconds until there may be more."""
@@ -213,30 +214,27 @@ class Poster:
                 self._due_at = await self._store.reads.next_not_before(self._adapter.system, now)
             await self._worklist.refresh(now)
             await self.errands.go(group, context, self._numbers, self._stands, self._lead_ns)
-            flights, closed = self._choose(context.clock.boot_ns())
+            flights, closed = self._choose(context.clock.boot_ns(), now)
             self.closed = closed
             if flights:
                 await self._start(flights, group, context)
                 took_ns = context.clock.boot_ns() - begun_ns
                 self._lead_ns = min(max(took_ns, self._lead_ns * 7 // 8), LEAD_NS_MAX)
-            if flights and closed is None:
+            if await self._unasked.settle(context) or (flights and closed is None):
                 return 0.0
             return self._patience(closed, context, now)
 
     def _patience(self, closed: Closed | None, context: Context, now: int) -> float:
-        times = [1.0]
-        if closed is not None and closed.until_ns is not None:
-            times.append((closed.until_ns - self._lead_ns - context.clock.boot_ns()) / 1e9)
-        if self._due_at is not None:
-            times.append((self._due_at - now) / 1e6)
         now_ns = context.clock.boot_ns()
-        if (due_ns := self._look_ups.next_ns(now_ns)) is not None:
-            times.append((due_ns - now_ns) / 1e9)
-        if (due_ns := self.errands.due_ns()) is not None and due_ns > now_ns:
-            times.append((due_ns - now_ns) / 1e9)
-        return max(min(times), 0.0)
+        dues = (self._look_ups.next_ns(now_ns), self.errands.due_ns())
+        moments = [at for at in dues if at is not None and at > now_ns]
+        if closed is not None and closed.until_ns is not None:
+            moments.append(closed.until_ns - self._lead_ns)
+        if self._due_at is not None:
+            moments.append(now_ns + (self._due_at - now) * 1_000)
+        return max(min([1.0, *((at - now_ns) / 1e9 for at in moments)]), 0.0)
 
-    def _choose(self, now_ns: int) -> tuple[list[Flight], Closed | None]:
+    def _choose(self, now_ns: int, now: int) -> tuple[list[Flight], Closed | None]:
         """Admit calls until the gate closes, nothing is left, or the transaction is full.
 
         A gate that opens within the time that a commit takes counts as open: the call is admitted for that moment,
@@ -245,7 +243,7 @@ class Poster:
         flights: list[Flight] = []
         at_ns, horizon_ns = now_ns, now_ns + self._lead_ns
         while len(flights) < STARTS_MAX:
-            verdict = self._admit_next(at_ns)
+            verdict = self._admit_next(at_ns, now)
             if isinstance(verdict, Flight):
                 flights.append(verdict)
             elif verdict is not None and verdict.until_ns is not None and at_ns < verdict.until_ns <= horizon_ns:
@@ -254,7 +252,7 @@ class Poster:
                 return flights, verdict
         return flights, None
 
-    def _admit_next(self, now_ns: int) -> Flight | Closed | None:
+    def _admit_next(self, now_ns: int, now: int) -> Flight | Closed | None:
         if (stands := self._stands(now_ns)) is not None:
             return stands
         if (call := self._look_ups.due(now_ns)) is not None:
@@ -270,7 +268,7 @@ class Poster:
         self._block(now_ns)
         if not self._worklist.any():
             return self._why_none(now_ns)
-        admission = self.gate.admit(self._worklist, now_ns)
+        admission = self._unasked.admit(self.gate, self._worklist, now_ns, now)
         if isinstance(admission, Closed):
             return (self._why_none(now_ns) if admission.what == "retries" else None) or admission
         if self.first_looks.needed(admission.call, now_ns):

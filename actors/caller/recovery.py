@@ -7,10 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from actors.adapters.port import Adapter
-from actors.caller.results import Results
 from actors.caller.spends import recall
-from actors.caller.steps import without_look_up
-from actors.runtime.actor import Context
 from actors.runtime.clock import Clock, microseconds
 from broker.store.rows import Call, CallChange
 from broker.store.store import Store
@@ -37,25 +34,13 @@ async def take_over(store: Store, adapter: Adapter, limits: Iterable[Limit], dom
     for call in await store.reads.calls_unsettled(adapter.system):
         if call.status == "in_flight":
             reason = "the daemon ended while the call was under way"
-            call = msgspec.structs.replace(call, status="unknown", reason=reason, changed_at=unit.at)
+            since = call.unanswered_at or unit.at
+            call = msgspec.structs.replace(
+                call, status="unknown", reason=reason, changed_at=unit.at, unanswered_at=since
+            )
             unit.call_changes.append(CallChange(call, "in_flight", domain))
         unknown.append(call)
     past = await recall(store, adapter.system, limits, adapter.lost_seconds, clock)
     unit.spend_ends = past.ends
     await store.commit(unit)
     return Left(unknown, past.spends, await store.reads.last_spend() + 1)
-
-
-async def settle_unasked(
-    calls: Iterable[Call], store: Store, adapter: Adapter, results: Results, context: Context
-) -> None:
-    """Calls of unknown outcome at a system that cannot be asked: sent again where it recognises them, once it cannot do
-    the first any more; else a person's.
-
-    Raises:
-        StoreUnavailable: some are as they were.
-    """
-    for call in calls:
-        now = microseconds(context.clock.now())
-        step = without_look_up(call, adapter, now, context.entropy.random())
-        await store.commit(results.unit(call.status, step, None, now))

@@ -59,6 +59,7 @@ class Results:
                     intent_id=call.intent_id,
                     body=call.body,
                     opened_at=now,
+                    tenant=call.tenant,
                 )
             )
         return unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.adapters.port import Absent, Adapter, Again, Answer, Failed, Lost, NotSent, Posted
+from actors.adapters.port import Absent, Again, Answer, Failed, Lost, NotSent, Posted, Promises
 from actors.runtime.clock import moment
 from broker.store.rows import Call
 from policies.recoverability import (
@@ -41,7 +41,7 @@ def _name(system: str) -> str:
     return "the ERP" if system == "erp" else system
 
 
-def after_post(call: Call, answer: Answer, adapter: Adapter, now: int, random: float) -> Step:
+def after_post(call: Call, answer: Answer, adapter: Promises, now: int, random: float) -> Step:
     """What follows from the answer to a post. `call` is as it was in flight, this attempt counted."""
     match answer.outcome:
         case Posted(document):
@@ -60,7 +60,7 @@ def after_post(call: Call, answer: Answer, adapter: Adapter, now: int, random: f
             return _unknown(call, "the answer to a post made no sense", adapter, now, random)
 
 
-def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random: float) -> Step:
+def after_look_up(call: Call, answer: Answer, adapter: Promises, now: int, random: float) -> Step:
     """What follows from a look-up of a call of unknown outcome."""
     match answer.outcome:
         case Posted(document):
@@ -68,7 +68,8 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
         case Absent():
             if (late_us := _may_come_for_us(call, adapter, now, now - call.changed_at)) > 0:
                 return Step(call, look_up_after_us=late_us)
-            return Step(_waiting(call, now, f"looked up: {_name(call.system)} does not have it, so it is sent again"))
+            known = msgspec.structs.replace(call, unanswered_at=0)
+            return Step(_waiting(known, now, f"looked up: {_name(call.system)} does not have it, so it is sent again"))
         case Again():
             return Step(call, look_up_after_us=0)
         case Failed(FailureClass.AUTH as failure, code, reason):
@@ -82,7 +83,7 @@ def after_look_up(call: Call, answer: Answer, adapter: Adapter, now: int, random
             return _still_unknown(call, adapter, now, random)
 
 
-def _may_come_for_us(call: Call, adapter: Adapter, now: int, since_us: int) -> int:
+def _may_come_for_us(call: Call, adapter: Promises, now: int, since_us: int) -> int:
     """For how long yet a document may appear for a send that got no answer `since_us` ago; 0 if none can.
 
     A system that recognises our intent id makes no second one. But what is sent again meanwhile it may refuse, and then
@@ -97,7 +98,7 @@ def _may_come_for_us(call: Call, adapter: Adapter, now: int, since_us: int) -> i
 
 
 def _after_failure(
-    call: Call, failed: Failed, adapter: Adapter, now: int, random: float, of_one_object: bool = False
+    call: Call, failed: Failed, adapter: Promises, now: int, random: float, of_one_object: bool = False
 ) -> Step:
     after_ns = None if failed.retry_after_seconds is None else int(failed.retry_after_seconds * 1e9)
     facts = Failure(
@@ -105,10 +106,6 @@ def _after_failure(
         attempts=call.attempts,
         age_ns=(now - call.requested_at) * 1_000,
         retry_after_ns=after_ns,
-        can_look_up=adapter.finds,
-        dedupe_window_ns=_window_ns(adapter),
-        first_try_age_ns=(now - call.requested_at) * 1_000,
-        late_ns=_may_come_for_us(call, adapter, now, 0) * 1_000,
     )
     match decide(facts, random):
         case RetryAt(delay_ns, burns):
@@ -116,8 +113,8 @@ def _after_failure(
             wait = delay_ns // _US if burns or of_one_object else 0
             attempts = call.attempts if burns else call.attempts - 1
             return Step(_waiting(call, now, failed.reason, attempts=attempts, not_before=now + wait if wait else 0))
-        case LookUp(delay_ns):
-            return Step(_status(call, "unknown", now, failed.reason), look_up_after_us=delay_ns // _US)
+        case LookUp():
+            return _unknown(call, failed.reason, adapter, now, random)
         case Hold(_, _, True):
             back = _waiting(call, now, failed.reason, attempts=call.attempts - 1)
             return Step(back, hold_system=f"{failed.code}: {failed.reason}", failure=failed.failure)
@@ -128,19 +125,19 @@ def _after_failure(
             return Step(_closed(call, "refused", now, reason=reason), owner=owner, failure=failed.failure)
 
 
-def _window_ns(adapter: Adapter) -> int | None:
+def _window_ns(adapter: Promises) -> int | None:
     """For how long the system recognises our intent id; None if it does not."""
     if not adapter.deduplicates:
         return None
     return _FOR_EVER_NS if adapter.dedupe_seconds is None else int(adapter.dedupe_seconds * 1e9)
 
 
-def without_look_up(call: Call, adapter: Adapter, now: int, random: float) -> Step:
+def without_look_up(call: Call, adapter: Promises, now: int, random: float) -> Step:
     """What follows for a call of unknown outcome, when the system cannot be asked about it."""
     return _unknown(call, call.reason or "no answer came", adapter, now, random, now - call.changed_at)
 
 
-def _still_unknown(call: Call, adapter: Adapter, now: int, random: float) -> Step:
+def _still_unknown(call: Call, adapter: Promises, now: int, random: float) -> Step:
     """Asked, and no wiser: it stays as it is, to be looked up again later."""
     since = call.changed_at
     step = _unknown(call, call.reason or "no answer came", adapter, now, random, now - since)
@@ -149,15 +146,17 @@ def _still_unknown(call: Call, adapter: Adapter, now: int, random: float) -> Ste
     return msgspec.structs.replace(step, call=msgspec.structs.replace(step.call, changed_at=since))
 
 
-def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float, since_us: int = 0) -> Step:
+def _unknown(call: Call, reason: str, adapter: Promises, now: int, random: float, since_us: int = 0) -> Step:
     late_us = _may_come_for_us(call, adapter, now, since_us)
+    if call.sent:
+        call = msgspec.structs.replace(call, unanswered_at=call.unanswered_at or now - since_us)
     failure = Failure(
         failure_class=FailureClass.UNKNOWN_OUTCOME,
         attempts=call.attempts,
         age_ns=(now - call.requested_at) * 1_000,
         can_look_up=adapter.finds,
         dedupe_window_ns=_window_ns(adapter),
-        first_try_age_ns=(now - call.requested_at) * 1_000,
+        first_try_age_ns=_age_on_arrival_ns(call, adapter, now),
         unknown_ns=since_us * 1_000,
         late_ns=late_us * 1_000,
     )
@@ -165,7 +164,7 @@ def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float,
         case LookUp(delay_ns):
             return Step(_status(call, "unknown", now, reason), look_up_after_us=delay_ns // _US)
         case OpenException(owner, why):
-            closed = _closed(call, "exception", now, reason=f"{reason}; {why}. {_facts(call)}")
+            closed = _closed(call, "exception", now, reason=f"{reason}; {why}. {_facts(call, adapter)}")
             return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
         case RetryAt(delay_ns):
             why = f"{reason}; until then {_name(call.system)} may still do it" if late_us else reason
@@ -175,15 +174,36 @@ def _unknown(call: Call, reason: str, adapter: Adapter, now: int, random: float,
             return Step(closed, owner=owner, failure=FailureClass.UNKNOWN_OUTCOME)
 
 
-def _facts(call: Call) -> str:
+def too_late(call: Call, adapter: Promises, now: int) -> bool:
+    """Whether a call may not be sent again: it may be done already, the system cannot be asked, and by the time that
+    it arrives it may not be recognised any more."""
+    if not call.unanswered_at or adapter.finds:
+        return False
+    window_ns = _window_ns(adapter)
+    return window_ns is None or _age_on_arrival_ns(call, adapter, now) >= window_ns
+
+
+def _age_on_arrival_ns(call: Call, adapter: Promises, now: int) -> int:
+    """How long after its first try a call may reach the system, if it leaves now."""
+    return (now - call.requested_at + int(adapter.timeout_seconds * 1e6)) * _US
+
+
+def in_doubt(call: Call, now: int) -> Call:
+    """A call that waits to be sent again and may not be (`too_late`), as one of unknown outcome."""
+    reason = f"an answer was lost at {moment(call.unanswered_at):%Y-%m-%d %H:%M:%S} UTC, and then it had to wait"
+    return _status(call, "unknown", now, reason)
+
+
+def _facts(call: Call, adapter: Promises) -> str:
     """What a person needs to look for it themselves, and what to do then."""
     money = f"{call.money} " if call.money else ""
     account = f"for {call.object} " if call.object else ""
     asked = f"{moment(call.requested_at):%Y-%m-%d %H:%M:%S} UTC"
+    or_else = ", or retry it: it is looked up first" if adapter.finds else "; then it can be asked for anew"
     return (
         f"Look in {_name(call.system)} for {money}{account}under the reference {call.intent_id} (sent {call.sent} "
         f"times, requested {asked}). It is there: tidegate settle {call.intent_id} --posted DOCUMENT. "
-        f"It is not, and will not come: tidegate settle {call.intent_id} --not-posted, or retry it."
+        f"It is not, and will not come: tidegate settle {call.intent_id} --not-posted{or_else}."
     )
 
 
@@ -228,7 +248,14 @@ def _waiting(
 
 
 def _closed(call: Call, status: str, now: int, document: str | None = None, reason: str | None = None) -> Call:
-    holds = status == "exception" and call.on_stuck == "hold"
+    stuck = status == "exception"
     return msgspec.structs.replace(
-        call, status=status, open=int(holds), ready=0, changed_at=now, document=document, reason=reason
+        call,
+        status=status,
+        open=int(stuck and call.on_stuck == "hold"),
+        ready=0,
+        changed_at=now,
+        document=document,
+        reason=reason,
+        unanswered_at=call.unanswered_at if stuck else 0,
     )

@@ -248,7 +248,7 @@ class Folder:
         await self._many(connection, self._q.timer, [_astuple(row) for row in timers.values()])
         if exceptions:
             numbers = self._take(s.exception, len(exceptions))
-            rows = [(n, *_astuple(row), None) for n, row in zip(numbers, exceptions, strict=True)]
+            rows = [(n, *_astuple(row)[:-1], None, row.tenant) for n, row in zip(numbers, exceptions, strict=True)]
             await self._many(connection, self._q.exception, rows)
             for row in exceptions:
                 facts = _facts(failure=row.failure, owner=row.owner, cause=row.cause)
@@ -299,6 +299,7 @@ def _call_values(row: CallRow, seq: int) -> dict[str, Any]:
         "changed_at": row.requested_at,
         "document": None,
         "reason": None,
+        "unanswered_at": 0,
     }
 
 
@@ -344,4 +345,5 @@ def _intent_reused(row: CallRow, at: int) -> ExceptionRow:
         intent_id=row.intent_id,
         body=row.body,
         opened_at=at,
+        tenant=row.tenant,
     )

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-HEAD = "0013"
+HEAD = "0014"
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 

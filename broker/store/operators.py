@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import Select, and_, func, literal_column, or_, select
 
 from broker.store import schema as s
-from broker.store.reads import AuditRecord, ExceptionRecord, MessageRecord, Reads
-from broker.store.rows import OPEN, Call
+from broker.store.reads import AuditRecord, MessageRecord, Reads
+from broker.store.rows import OPEN, Call, ExceptionRecord
 
 PAGE = 5_000
 

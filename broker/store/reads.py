@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broker.store import schema as s
 from broker.store.engine import READERS_MAX, interrupt, lease, to_its_end
 from broker.store.row_readers import read_call, read_gate_event, read_process
-from broker.store.rows import Call, GateRow, ProcessRow, SpendSum
+from broker.store.rows import Call, ExceptionRecord, GateRow, ProcessRow, SpendSum
 
 READ_SECONDS_MAX = 10.0
 """A reader that stays longer starves the checkpoint; it is cut off."""
@@ -81,21 +81,6 @@ class Control(msgspec.Struct, frozen=True):
     value: str | None
     ended_at: int | None
     ended_by: str | None
-
-
-class ExceptionRecord(msgspec.Struct, frozen=True):
-    """An exception as stored."""
-
-    seq: int
-    key: str
-    failure: str
-    owner: str
-    cause: str
-    message_id: str | None
-    intent_id: str | None
-    body: bytes | None
-    opened_at: int
-    closed_at: int | None
 
 
 class Spend(msgspec.Struct, frozen=True):

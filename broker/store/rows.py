@@ -153,6 +153,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     policy: str = ""
     on_stuck: str = "pass"
+    unanswered_at: int = 0
+    """Since when a send of it may have been done and nobody knows; 0: what became of every send is known."""
 
     @property
     def place(self) -> Place:
@@ -199,6 +201,28 @@ class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
     intent_id: str | None
     body: bytes | None
     opened_at: int
+    tenant: str = ""
+    """Whose it is; empty where nobody can tell, as of a message that cannot be read."""
+
+
+class ExceptionRecord(msgspec.Struct, frozen=True):
+    """An exception as stored."""
+
+    seq: int
+    key: str
+    failure: str
+    owner: str
+    cause: str
+    message_id: str | None
+    intent_id: str | None
+    body: bytes | None
+    opened_at: int
+    closed_at: int | None
+    tenant: str = ""
+
+    def is_of(self, tenant: str) -> bool:
+        """Whether it is this tenant's, or may be; others may have the same key."""
+        return self.tenant in ("", tenant)
 
 
 class ControlRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,6 +130,7 @@ call = Table(
     Column("cause", Text, nullable=False, server_default=""),
     Column("policy", Text, nullable=False, server_default=""),
     Column("on_stuck", String, nullable=False, server_default="pass"),
+    Column("unanswered_at", BigInteger, nullable=False, server_default="0"),
 )
 _ready = text("ready = 1")
 _line = (call.c.system, call.c.lane, call.c.tenant, call.c.workload, call.c.operation, call.c.partition)
@@ -214,6 +215,7 @@ exception = Table(
     Column("body", LargeBinary),
     Column("opened_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger),
+    Column("tenant", String, nullable=False, server_default=""),
 )
 Index("exception_key", exception.c.key)
 Index("exception_open", exception.c.closed_at)

@@ -44,6 +44,7 @@ def _call_insert() -> Any:
 
 def _call_change() -> Any:
     names = ["status", "open", "ready", "attempts", "sent", "not_before", "changed_at", "document", "reason"]
+    names.append("unanswered_at")
     return (
         update(s.call)
         .where(s.call.c.seq == bindparam("of_seq"), s.call.c.status == bindparam("was"))

@@ -11,6 +11,7 @@ from actors.caller.gate import Admission, Closed, Gate
 from actors.caller.settle import settle
 from actors.caller.steps import Step, after_look_up, after_post, in_flight
 from broker.store.rows import Call
+from ops.sandbox.call import Op
 from ops.virtual.agenda import Agenda
 from ops.virtual.erp import ModelErp
 from ops.virtual.line import Line
@@ -76,14 +77,13 @@ class Caller:
 
     def _fly(self, kind: str, admission: Admission, call: Call) -> None:
         started_ns = self._agenda.now_ns
-        op = "post" if kind == "post" else "find"
-        self._erp.call(op, call, lambda answer: self._land(kind, admission, call, started_ns, answer))  # type: ignore[arg-type]
+        op: Op = "post" if kind == "post" else "find"
+        self._erp.call(op, call, lambda answer: self._land(kind, admission, call, started_ns, answer))
 
     def _land(self, kind: str, admission: Admission, call: Call, started_ns: int, answer: Answer) -> None:
         now_ns = self._agenda.now_ns
         follow = after_post if kind == "post" else after_look_up
-        # the model has of an adapter what a step asks for: what it promises, not its connection
-        step = follow(call, answer, self._erp, now_ns // 1_000, self._random.random())  # type: ignore[arg-type]
+        step = follow(call, answer, self._erp, now_ns // 1_000, self._random.random())
         bound_ns = arrival_bound(started_ns, now_ns, answer.server_ns)
         safe_ns = now_ns + int(self._erp.lost_seconds * 1e9)
         settle(self.gate, admission, answer, bound_ns, safe_ns, now_ns, now_ns - started_ns)

@@ -45,9 +45,10 @@ class ModelErp:
     system = "erp"
     deduplicates = True
     finds = True
+    timeout_seconds = 30.0
+    lost_seconds = 2.0
     late_seconds = 0.0
     dedupe_seconds: float | None = None
-    lost_seconds = 2.0
 
     def __init__(self, agenda: Agenda, profile: Profile, mood: Mood, journal: Journal | None, seed: int) -> None:
         self.mood = mood

@@ -155,6 +155,11 @@ def test_a_hold_of_a_lane_leaves_the_others_alone(own: Site) -> None:
     until(lambda: own.documents("DOC-slow"), "the bulk one is posted after the release")
 
 
+def _logged(own: Site, source_document: str) -> list[dict[str, Any]]:
+    """Its calls that have ended at the ERP; a document is there before its call has ended."""
+    return [line for line in own.erp.log_lines() if line.get("source_document") == source_document]
+
+
 def test_an_order_with_an_end_ends_by_itself(own: Site) -> None:
     end = datetime.now(UTC) + timedelta(seconds=2)
     given(own, "hold", "erp", until=end.isoformat())
@@ -162,7 +167,7 @@ def test_an_order_with_an_end_ends_by_itself(own: Site) -> None:
     story = until(lambda: _waiting_story(own, ["DOC-until"]), "it waits")
     assert f"until {end:%Y-%m-%d %H:%M} UTC" in story["explanation"]["sentence"]
     until(lambda: own.documents("DOC-until"), "it is posted when the hold is over")
-    (call,) = [line for line in own.erp.log_lines() if line.get("source_document") == "DOC-until"]
+    (call,) = until(lambda: _logged(own, "DOC-until"), "its call has ended")
     assert call["verdict"] == "created"
     assert datetime.now(UTC) >= end
     assert own.client().overview()["orders"] == []

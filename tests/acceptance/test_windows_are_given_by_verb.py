@@ -31,7 +31,7 @@ def said(own: Site, *words: str, code: int = 0) -> Any:
 
 
 def arrivals(own: Site) -> list[int]:
-    return [line["arrived_ns"] for line in own.erp.log_lines() if line.get("event") == "arrive"]
+    return [line["arrived_ns"] for line in own.erp.log_lines() if line.get("event") == "arrived"]
 
 
 def open_now() -> str:
@@ -69,6 +69,7 @@ def test_a_maintenance_window_by_verb_closes_is_shown_survives_and_is_undone(own
     assert [at for at in arrivals(own) if at > closed_ns] == []
     own.operate("undo", {"operation": done["operation"], "reason": "wrong night", "who": "dana"})
     until(lambda: len(own.erp.documents()) == 40, "it goes on", 30)
+    assert len([at for at in arrivals(own) if at > closed_ns]) >= 40, "the log tells of calls when there are any"
     assert said(own, "window", "list")["windows"] == []
     target = f"maintenance:{words} {TOKYO}"
     audit = verified(own.daemon.data / "tidegate.db")

@@ -94,6 +94,13 @@ async def test_sent_back_with_an_unknown_outcome_it_is_looked_up_and_not_posted_
         house.erp.plan = lambda kind, call: FINE
         await put_in_line_again(house, intent, unknown=True)
         await house.until_settled(60)
+        assert house.erp.about(intent) == ["post"], "nobody to ask, and nobody who would recognise it"
+        stuck = await house.call(intent)
+        assert stuck.status == "exception"
+        assert f"settle {intent} --not-posted; then it can be asked for anew" in (stuck.reason or "")
+        house.erp.finds = True  # somebody has told us how to look it up
+        await put_in_line_again(house, intent, unknown=True)
+        await house.until_settled(60)
         assert house.erp.about(intent) == ["post", "find"]
         assert (await house.call(intent)).status == "done"
 

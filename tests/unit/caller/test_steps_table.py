@@ -21,6 +21,7 @@ class System:
 
     deduplicates: bool = True
     finds: bool = True
+    timeout_seconds: float = 0.0
     lost_seconds: float = 20.0
     late_seconds: float = 0.0
     dedupe_seconds: float | None = None
@@ -138,6 +139,8 @@ UNASKED: list[tuple[dict[str, Any], float, float, float | None]] = [
     ({"late_seconds": 60.0, "dedupe_seconds": 100.0}, 0, 39, 60),
     ({"late_seconds": 60.0, "dedupe_seconds": 100.0}, 0, 40, None),
     ({"late_seconds": 60.0, "dedupe_seconds": 100.0}, 30, 60, 30),
+    ({"late_seconds": 60.0, "dedupe_seconds": 100.0, "timeout_seconds": 5.0}, 0, 34, 60),
+    ({"late_seconds": 60.0, "dedupe_seconds": 100.0, "timeout_seconds": 5.0}, 0, 35, None),
     ({"late_seconds": 60.0, "deduplicates": False}, 0, 0, None),
 ]
 

@@ -8,7 +8,7 @@ from actors.adapters.port import Failed
 from broker.store.rows import Call
 from policies.recoverability import FailureClass
 from tests.unit.caller.caller_house import CallerHouse, caller_house
-from tests.unit.caller.memory_erp import CLOSED, FINE, FORBIDDEN, LOST_DONE, LOST_UNDONE, Plan
+from tests.unit.caller.memory_erp import CLOSED, FINE, FORBIDDEN, LOST_DONE, LOST_UNDONE, THROTTLED, Plan
 
 pytestmark = pytest.mark.anyio
 
@@ -263,3 +263,63 @@ async def test_after_a_crash_what_can_neither_be_asked_nor_recognised_is_a_perso
                 assert fact in (call.reason or ""), fact
         assert house.erp.calls("find") == []
         assert await house.store.reads.exceptions_open() == {("unknown_outcome", "finance"): 2}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_was_held_until_the_system_has_forgotten_it_is_a_person_s_and_not_sent_again(
+    tmp_path: Path, restarted: bool
+) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_DONE), dedupe_seconds=3_600.0, **UNASKED) as house:
+        (intent,) = await house.request()
+        await house.advance(10)
+        await house.order("hold", "erp")
+        await house.advance(4_000)
+        if restarted:
+            await house.kill()
+            await house.start()
+        await house.meanwhile(house.controls.end("hold", "erp", "anna", "the week-end is over"))
+        await house.until_settled(60)
+        call = await house.call(intent)
+        assert house.erp.about(intent) == ["post"]
+        assert call.status == "exception"
+        for fact in ("an answer was lost at 20", "does not recognise it any more", "sent 1 times", "--not-posted"):
+            assert fact in (call.reason or ""), fact
+        assert await house.store.reads.exceptions_open() == {("unknown_outcome", "finance"): 1}
+
+
+async def test_what_is_only_throttled_until_the_system_has_forgotten_it_is_not_sent_again(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, dedupe_seconds=60.0, finds=False) as house:
+        lost = first_post(LOST_DONE)
+        house.erp.plan = lambda kind, call: THROTTLED if (plan := lost(kind, call)) is FINE else plan
+        (intent,) = await house.request()
+        await house.until_settled(200)
+        begun = house.erp.calls()[0].arrived_ns
+        assert len(house.erp.calls()) > 5
+        assert all(call.arrived_ns - begun < 60_000_000_000 for call in house.erp.calls())
+        assert (await house.call(intent)).status == "exception"
+
+
+async def test_what_was_surely_not_done_waits_as_long_as_it_must(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(THROTTLED), dedupe_seconds=60.0, finds=False) as house:
+        (intent,) = await house.request()
+        await house.order("hold", "erp")
+        await house.advance(4_000)
+        await house.meanwhile(house.controls.end("hold", "erp", "anna", "the week-end is over"))
+        await house.until_settled(60)
+        assert (await house.call(intent)).status == "done"
+
+
+async def test_what_may_not_be_sent_again_is_decided_about_when_the_store_is_well(tmp_path: Path) -> None:
+    async with caller_house(tmp_path, plan=first_post(LOST_DONE), dedupe_seconds=60.0, finds=False) as house:
+        (intent,) = await house.request()
+        await house.advance(2)
+        await house.order("hold", "erp")
+        await house.advance(100)
+        await house.meanwhile(house.controls.end("hold", "erp", "anna", "go on"))
+        house.store.failing = True
+        await house.advance(10)
+        assert (await house.call(intent)).status == "waiting"
+        house.store.failing = False
+        await house.until_settled(60)
+        assert house.erp.about(intent) == ["post"]
+        assert (await house.call(intent)).status == "exception"

@@ -59,6 +59,8 @@ async def test_an_older_store_is_counted_once_when_it_is_brought_up(tmp_path: Pa
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("DROP TABLE call_settled")
         connection.execute("DROP INDEX call_behind_key")
+        connection.execute("ALTER TABLE call DROP COLUMN unanswered_at")
+        connection.execute("ALTER TABLE exception DROP COLUMN tenant")
         connection.execute("UPDATE alembic_version SET version_num = '0012'")
     connection.close()
     migrate(tmp_path / FILE)
