@@ -252,7 +252,8 @@ def units(limit: Limit, call: Call) -> int:
 def judge(calls: list[Call], in_force: list[tuple[Limit, ...]]) -> list[str]:
     """What the system experienced, against each set of limits while it was in force; an empty list is good.
 
-    A window counts for an epoch if it holds a call admitted in it; calls of later epochs are left out.
+    A window counts for an epoch if it holds a call admitted in it that takes something of the limit (a call of no
+    bytes does nothing to a window of bytes); calls of later epochs are left out.
     """
     found = []
     for epoch, limits in enumerate(in_force):
@@ -295,10 +296,10 @@ def _worst_window(calls: list[Call], limit: RateLimit, epoch: int) -> int:
     worst = left = taken = current = 0
     for call in calls:
         taken += units(limit, call)
-        current += call.epoch == epoch
+        current += call.epoch == epoch and units(limit, call) > 0
         while (call.arrived or 0) - (calls[left].arrived or 0) > limit.window_ns:
             taken -= units(limit, calls[left])
-            current -= calls[left].epoch == epoch
+            current -= calls[left].epoch == epoch and units(limit, calls[left]) > 0
             left += 1
         if current:
             worst = max(worst, taken)
