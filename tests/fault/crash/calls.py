@@ -12,6 +12,8 @@ from ops.systems import Systems
 from tests.fault.crash.reading import Finding, ask
 
 EXECUTED = ("created", "replayed")
+EARLIER = "an earlier boot"
+"""Whose calls the systems of a case have not experienced."""
 
 
 def marks(systems: Systems) -> dict[str, int]:
@@ -58,7 +60,7 @@ def _uncounted(name: str, calls: int, store: Path) -> Iterator[Finding]:
     ((counted,),) = ask(
         store,
         f"SELECT (SELECT count(*) FROM spend WHERE system = '{name}')"
-        f" + (SELECT coalesce(sum(calls), 0) FROM spend_sum WHERE system = '{name}')",
+        f" + (SELECT coalesce(sum(calls), 0) FROM spend_sum WHERE system = '{name}' AND boot <> '{EARLIER}')",
     ) or [(0,)]
     if calls > counted:
         yield Finding("uncounted", f"{name} experienced {calls} calls; the budget knows of {counted}")

@@ -19,6 +19,7 @@ from ops.process import DaemonFailed, DaemonProcess
 from ops.systems import Systems
 from tests.fault.crash import bugs
 from tests.fault.crash.calls import marks
+from tests.fault.crash.events import event_findings, heard, listen
 from tests.fault.crash.judge import MOVES, UNSETTLED, judge
 from tests.fault.crash.load import PEOPLE, Load, Step
 from tests.fault.crash.reading import Finding, ask
@@ -164,6 +165,8 @@ def run(
     if template is not None:
         shutil.copytree(template, place / "data")
     place.mkdir(parents=True, exist_ok=True)
+    if broker_url:
+        listen(broker_url)
     life = Life(place, _settings(systems, case, broker_url), case)
     try:
         life.start()
@@ -174,6 +177,8 @@ def run(
         life.end()
     findings = judge(systems, life.data / "tidegate.db", prefix, load.expected(), since)
     findings += [Finding("orphan", stuck)] if stuck else []
+    if broker_url:
+        findings += event_findings(heard(broker_url), life.data / "tidegate.db")
     passes = Counter(life.counts.read_text().splitlines()) if life.counts.exists() else Counter()
     hits = sum(n for name, n in passes.items() if _is_at(name, case))
     return Result(case, life.deaths >= life.wanted, findings, passes, time.monotonic() - begun, hits, life.log())

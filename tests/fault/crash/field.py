@@ -17,16 +17,22 @@ from typing import Self
 import anyio
 import msgspec
 
+from actors.runtime.clock import SystemClock, microseconds
+from actors.settings import SYSTEMS
 from broker.store.rows import ExceptionRow
+from broker.store.spend_rows import SpendSum
 from broker.store.unit import Unit
 from ops.process import DaemonFailed
 from ops.rabbitmq_node import RabbitNode, shared_node
 from ops.systems import Systems
+from tests.fault.crash.calls import EARLIER
 from tests.fault.crash.case import LIMITS, Case, Result, run
 from tests.fault.crash.reading import Finding
 from tests.support.stores import running_store
 
 LOST_SECONDS = 0.3
+TEMPLATE = frozenset({"purge", "sums"})
+"""Parts of the load that are there before it begins."""
 TRIES = 3
 """What the processes of a case do at the same time is not the same in every run."""
 
@@ -85,7 +91,7 @@ class Field:
         vhost = self._vhost() if case.engine == "rabbitmq" else ""
         try:
             url = self._node.url(vhost) if self._node is not None and vhost else ""
-            return run(case, systems, place, f"c{number}", url, self._template if "purge" in case.parts else None)
+            return run(case, systems, place, f"c{number}", url, self._template if TEMPLATE & case.parts else None)
         except (DaemonFailed, OSError) as error:
             return Result(
                 case, False, [Finding("orphan", f"the daemon does not get up again: {error}")], Counter(), 0.0
@@ -101,7 +107,7 @@ class Field:
 
 
 async def _fill(directory: Path) -> None:
-    """A store with a message that no door could accept."""
+    """A store with a message that no door could accept, and with calls of an earlier boot that are added up."""
     row = ExceptionRow(
         key="garbage",
         failure="json.syntax",
@@ -113,4 +119,14 @@ async def _fill(directory: Path) -> None:
         opened_at=1,
     )
     async with running_store(directory) as store:
-        await store.commit(Unit(1, exceptions=[row]))
+        await store.commit(Unit(1, exceptions=[row], spend_sums=_sums(microseconds(SystemClock().now()))))
+
+
+def _sums(now: int) -> list[SpendSum]:
+    """Two sums of one kind at each system, which are old enough to be one."""
+    ended = [(minutes, now - 3_600_000_000 + minutes * 60_000_000) for minutes in (1, 2)]
+    return [
+        SpendSum(2 * place + minutes, system, "post", None, EARLIER, minutes * 60_000_000_000, at, 1, 1_000_000)
+        for place, system in enumerate(("erp", *SYSTEMS))
+        for minutes, at in ended
+    ]

@@ -21,10 +21,11 @@ from tests.support.world import adjustment
 VOTERS = ("carl", "cora")
 PEOPLE = "carl=cfo,cora=cfo,sam=support-lead"
 """Of the highest role, so that an escalation in the middle of a case changes nothing about who may vote."""
-PARTS = ("orders", "late", "purge", "auth", "poison", "ledger", "wave", "mend", "amqp", "lost-queue")
-"""What only some points need: orders of operators, an approval that nobody gives in time, a purge with its export, a
-refused password, a message that no database takes, a comparison with the ERP, an incident whose credits are approved
-once, what is stuck with people who send it again, the AMQP door, a queue that is deleted under its messages."""
+PARTS = ("orders", "late", "purge", "sums", "auth", "poison", "ledger", "wave", "mend", "amqp", "lost-queue")
+"""What only some points need: orders of operators, an approval that nobody gives in time, a purge with its export, old
+sums of calls, a refused password, a message that no database takes, a comparison with the ERP, an incident whose
+credits are approved once, what is stuck with people who send it again, the AMQP door, a queue that is deleted under its
+messages."""
 EXPECTED = {
     "one": "posted",
     "two": "posted",

@@ -12,9 +12,9 @@ from tests.fault.crash.case import MODES, Case
 from tests.fault.crash.points import sites
 
 ALL_PARTS = {
-    "embedded": frozenset({"orders", "late", "purge", "auth", "poison", "ledger", "wave", "mend"}),
+    "embedded": frozenset({"orders", "late", "purge", "sums", "auth", "poison", "ledger", "wave", "mend"}),
     "rabbitmq": frozenset(
-        {"orders", "late", "purge", "auth", "poison", "ledger", "wave", "mend", "amqp", "lost-queue"}
+        {"orders", "late", "purge", "sums", "auth", "poison", "ledger", "wave", "mend", "amqp", "lost-queue"}
     ),
 }
 NEEDS = {
@@ -32,6 +32,7 @@ NEEDS = {
     "commit/dead_letters.carry": "amqp",
     "ack/dead_letters.carry": "amqp",
     "commit/relay.forget": "lost-queue",
+    "commit/spends.thin": "sums",
     "commit/errands.go": "ledger",
     "commit/errands.ended": "ledger",
     "commit/reconciler.record": "ledger",
@@ -61,7 +62,7 @@ UNREACHED = {
         "commit/reconcil_look.run": _RESTORED,
         "commit/reconciler.keeper": _LOST,
         "call/rest.papers": _AGREED,
-        "commit/recovery.settle_unasked": _FINDS,
+        "commit/unasked.decide": _FINDS,
         "publish/inspection.probe": _CHECK,
         "commit/embedded.publish": _PAST_A_UNIT,
         "commit/embedded.settle": _PAST_A_UNIT,
@@ -83,7 +84,7 @@ UNREACHED = {
         "commit/reconcil_look.run": _RESTORED,
         "commit/reconciler.keeper": _LOST,
         "call/rest.papers": _AGREED,
-        "commit/recovery.settle_unasked": _FINDS,
+        "commit/unasked.decide": _FINDS,
         "publish/inspection.probe": _CHECK,
         "commit/embedded.publish": "the other engine",
         "commit/embedded.settle": "the other engine",
@@ -100,7 +101,6 @@ def counting(engine: str) -> list[Case]:
         Case(engine=engine),
         Case(engine=engine, parts=ALL_PARTS[engine]),
         Case(engine=engine, first=FIRST, mode="lost"),
-        Case(engine=engine, first="commit/spends.fold/erp-poster:after:4"),
     ]
 
 
@@ -139,14 +139,14 @@ def _of_point(engine: str, point: str, base: Counter[str]) -> Iterator[Case]:
     for side in SIDES:
         for mode in MODES:
             part = NEEDS.get(site_of(point))
-            first = _first(point, mode, base)
+            first = _first(point, mode)
             passes = 1 if part or first else base[f"{point}:{side}"]
             number = 1 + crc32(f"{point} {side} {mode} {engine}".encode()) % max(1, passes * 2 // 3)
             parts = frozenset({part}) if part else frozenset()
             yield Case(point, side, number, mode, engine, parts, first)
 
 
-def _first(point: str, mode: str, base: Counter[str]) -> str:
+def _first(point: str, mode: str) -> str:
     """The death before the one that is asked about: in the middle of what the point has to find.
 
     What happens at every start is met at the first start of all in one mode, and after a death in the other.
@@ -155,9 +155,6 @@ def _first(point: str, mode: str, base: Counter[str]) -> str:
         return f"{point.replace('find_by_intent', 'post')}:after:1"
     if point.startswith("commit/spends.recall/"):  # with a call that has ended and that nobody has added up yet
         return f"{point.replace('spends.recall', 'poster.store_step')}:after:1"
-    if point.startswith("commit/spends.thin/"):  # with two sums of the same kind; of three, two are
-        folds = point.replace("spends.thin", "spends.fold")
-        return f"{folds}:after:3" if base[f"{folds}:after"] >= 3 else FIRST
     return FIRST if point.startswith(TAKES_OVER) or (point.startswith(STARTS) and mode == "lost") else ""
 
 
