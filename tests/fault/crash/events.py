@@ -31,9 +31,9 @@ _DUE = """
     SELECT 'billing.' || name, key, count(*)
       FROM milestone WHERE process = 'case' AND name IN ('credit.approved', 'credit.refused') GROUP BY name, key
     UNION ALL
-    SELECT 'process.approval.needed', m.key, count(*)
-      FROM milestone m JOIN process p ON p.key = m.key
-     WHERE m.name IN ('approval.asked', 'approval.escalated') GROUP BY m.key
+    SELECT 'process.approval.needed', key, count(*)
+      FROM milestone WHERE name IN ('approval.asked', 'approval.escalated')
+       AND key IN (SELECT key FROM process) GROUP BY key
     UNION ALL
     SELECT 'process.ended', key, 1 FROM process WHERE phase = 'ended'
 """
